@@ -1,0 +1,1 @@
+"""Files become values: labs, regions, skeletons, notebooks, submissions, mutants, releases."""

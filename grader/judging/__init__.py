@@ -1,0 +1,1 @@
+"""Facts become verdicts: explanations, the check fixtures, the judge, and the proof of a lab."""

@@ -1,0 +1,1 @@
+"""Verdicts become words: the terminal report, JSON, and other formats."""

@@ -1,0 +1,1 @@
+"""Programs become facts: the sandbox, processes, what they wait for, what they left behind."""
