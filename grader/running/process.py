@@ -1,0 +1,512 @@
+"""One running program: fed, drained and watched until it ends, hangs or runs out of time.
+
+Everything happens in `Program.pump`, one loop without threads: it writes what is to be written, takes
+what comes, and, whenever nothing has come for a while, looks whether the program can still go on
+(`waitgraph`). A hang is therefore known at once, not when a time limit strikes.
+
+Time limits measure the program, not the machine: what its threads, the tracer and the grader spent
+waiting for a processor does not count (`Patience`).
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shlex
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum, auto
+
+from grader.model import Ending, Leftover, Observation, Process, Turn
+from grader.running import sandbox, trace, waitgraph, witness
+from grader.running.sandbox import Recipe
+
+_CHUNK = 65536
+_FIRST_LOOK_S = 0.012
+_LONGEST_LOOK_S = 0.2
+_HARD_FACTOR = 10
+"""Over this many times its patience a program is out of time however loaded the machine is."""
+_SETTLE_S = 1.0
+"""How long something that outlived the program may still be busy ending."""
+
+
+class Outcome(Enum):
+    """Why `Program.pump` returned."""
+
+    REACHED = auto()
+    """The condition that was waited for holds"""
+    ENDED = auto()
+    """The program has ended"""
+    HUNG = auto()
+    TIMED_OUT = auto()
+    FLOODED = auto()
+
+
+class Patience:
+    """A time limit that a loaded machine does not shorten."""
+
+    def __init__(self, within: float, helpers: Sequence[int]):
+        self._within = within
+        self._start = time.monotonic()
+        self._helpers = {pid: witness.starved_s(pid) for pid in helpers}
+        self._starved: dict[int, tuple[float, float]] = {}
+        """First and latest starvation of each thread: ended threads keep theirs"""
+
+    def note(self, glance: witness.Glance) -> None:
+        """Take the starvation of the program's threads into account."""
+        for task in glance.tasks:
+            now = task.starved_ns / 1e9
+            first, _ = self._starved.get(task.tid, (now, now))
+            self._starved[task.tid] = (first, now)
+
+    @property
+    def wall_s(self) -> float:
+        return time.monotonic() - self._start
+
+    @property
+    def over(self) -> bool:
+        wall = self.wall_s
+        if wall <= self._within:
+            return False
+        starved = sum(latest - first for first, latest in self._starved.values())
+        starved += sum(max(0.0, witness.starved_s(pid) - before) for pid, before in self._helpers.items())
+        return wall - starved > self._within or wall > _HARD_FACTOR * self._within
+
+
+class Program:
+    """A program in its sandbox, with the grader at its standard streams.
+
+    :param command: the command line for people
+    :param stdin: all of standard input, which then ends; none leaves it open for `send`
+    :param within: patience in seconds with the whole run, or with each step of a conversation
+    :param roles: what to call the processes that run a command (see `waitgraph.build`)
+    :param closed: standard descriptors that the program starts without
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        argv: Sequence[str],
+        *,
+        command: str = "",
+        stdin: bytes | None = b"",
+        within: float = 5.0,
+        roles: Mapping[tuple[str, ...], str] | None = None,
+        closed: Sequence[int] = (),
+        terminal: bool = False,
+    ):
+        self.argv = tuple(argv)
+        self.command = command or shlex.join(argv)
+        self.within = within
+        self.stdout = bytearray()
+        self.stderr = bytearray()
+        self.turns: list[Turn] = []
+        self.graph: waitgraph.Graph | None = None
+        """The last picture that was taken of the processes"""
+        self.observation: Observation | None = None
+        """All the facts, once it has ended"""
+        self.history: trace.History | None = None
+        self._roles = dict(roles or {})
+        self._limit = recipe.limits.output_mib * 2**20
+        self._pending = bytearray(stdin or b"")
+        self._closing = stdin is not None
+        self._selector = selectors.DefaultSelector()
+        self._started = time.monotonic()
+        self._read_from = 0
+        self._cpu: dict[int, int] = {}
+        self._master: int | None = None
+        self._streams: dict[int, bytearray] = {}
+        self._stdin: int | None = None
+        self._names = {"stdin": "", "stdout": "", "stderr": ""}
+        if stdin:
+            self._say("grader", bytes(stdin))
+        self._open(recipe, closed, terminal)
+
+    # ------------------------------------------------------------ start and end
+
+    def _open(self, recipe: Recipe, closed: Sequence[int], terminal: bool) -> None:
+        if terminal:
+            master, slave = os.openpty()
+            theirs = (slave, slave, slave)
+            self._master = self._stdin = master
+            self._streams = {master: self.stdout}
+            close = [slave]
+        else:
+            (in_read, in_write), (out_read, out_write), (err_read, err_write) = (
+                os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC),
+            )  # fmt: skip
+            theirs = (in_read, out_write, err_write)
+            self._stdin = in_write
+            self._streams = {out_read: self.stdout, err_read: self.stderr}
+            self._names = {
+                name: os.readlink(f"/proc/self/fd/{number}") if os.path.isdir("/proc/self/fd") else ""
+                for name, number in (("stdin", in_write), ("stdout", out_read), ("stderr", err_read))
+            }
+            close = list(theirs)
+        try:
+            self._sandbox = sandbox.start(
+                recipe, self.argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2],
+                terminal=terminal, closed=closed,
+            )  # fmt: skip
+        except BaseException:
+            self._close_streams()
+            raise
+        finally:
+            for descriptor in close:
+                os.close(descriptor)
+        for descriptor in self._streams:
+            os.set_blocking(descriptor, False)
+            self._selector.register(descriptor, selectors.EVENT_READ)
+        if self._stdin is not None:
+            os.set_blocking(self._stdin, False)
+        try:
+            self._pidfd = os.pidfd_open(self._sandbox.program)
+        except ProcessLookupError:  # it has ended and been reaped already
+            self._pidfd = -1
+        else:
+            self._selector.register(self._pidfd, selectors.EVENT_READ)
+        self._arm()
+
+    @property
+    def pid(self) -> int:
+        """The program's own id inside the sandbox."""
+        return self._sandbox.inner
+
+    @property
+    def alive(self) -> bool:
+        return self.observation is None and self._pidfd != -1
+
+    def _close_streams(self) -> None:
+        for descriptor in {*self._streams, *([self._stdin] if self._stdin is not None else [])}:
+            os.close(descriptor)
+        self._streams = {}
+        self._stdin = None
+        self._selector.close()
+
+    # ------------------------------------------------------------ the grader's side of the streams
+
+    def _say(self, speaker: str, data: bytes) -> None:
+        """Keep a line of the conversation; long ones are told by their length."""
+        if len(self.turns) >= 400:
+            return
+        if speaker == "grader" and len(data) > 2000:
+            self.turns.append(Turn(speaker="event", text=f"the grader writes {len(data)} bytes to standard input"))
+            return
+        for line in data.decode(errors="backslashreplace").splitlines(keepends=True)[:100]:
+            last = self.turns[-1] if self.turns else None
+            if last is not None and last.speaker == speaker and not last.text.endswith("\n"):
+                self.turns[-1] = Turn(speaker=speaker, text=(last.text + line)[:2000])
+            else:
+                self.turns.append(Turn(speaker=speaker, text=line[:2000]))
+
+    def send(self, data: bytes) -> None:
+        """Write to standard input as soon as there is room; `pump` does the writing."""
+        self._say("grader", data)
+        self._pending += data
+        self._arm()
+
+    def close_input(self) -> None:
+        """End standard input once all is written."""
+        self._closing = True
+        self._arm()
+
+    def _arm(self) -> None:
+        """Register standard input exactly while there is something to write; close it when due."""
+        if self._stdin is None:
+            return
+        registered = self._stdin in self._selector.get_map()
+        events = selectors.EVENT_READ if self._stdin == self._master else 0
+        if self._pending:
+            events |= selectors.EVENT_WRITE
+        if registered and events:
+            self._selector.modify(self._stdin, events)
+        elif registered:
+            self._selector.unregister(self._stdin)
+        elif events:
+            self._selector.register(self._stdin, events)
+        if not self._pending and self._closing and self._stdin != self._master:
+            os.close(self._stdin)
+            self._stdin = None
+
+    def _feed(self) -> None:
+        if self._stdin is None:
+            return
+        try:
+            written = os.write(self._stdin, self._pending[:_CHUNK])
+        except BlockingIOError:
+            return
+        except BrokenPipeError:  # the program has closed its standard input: what is left is not wanted
+            written = len(self._pending)
+        del self._pending[:written]
+        self._arm()
+
+    def _take(self, descriptor: int) -> bool:
+        """Read once; false when there is nothing (more)."""
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:  # EIO: the terminal's last user has gone
+            data = b""
+        if not data:
+            if descriptor in self._selector.get_map():
+                self._selector.unregister(descriptor)
+            return False
+        store = self._streams[descriptor]
+        store += data
+        self._say("error" if store is self.stderr else "program", data)
+        return True
+
+    @property
+    def flooded(self) -> bool:
+        return len(self.stdout) > self._limit or len(self.stderr) > self._limit
+
+    # ------------------------------------------------------------ the loop
+
+    def pump(self, until: Callable[[], bool] | None = None, *, within: float | None = None) -> Outcome:
+        """Feed, drain and watch until a condition holds or the program can do no more.
+
+        :param until: looked at after each piece of input or output; none waits for the end
+        :param within: patience in seconds, the program's own by default
+        """
+        patience = Patience(within or self.within, (os.getpid(), self._sandbox.outer.pid))
+        look_in = _FIRST_LOOK_S
+        while True:
+            if until is not None and until():
+                return Outcome.REACHED
+            if self._pidfd == -1:
+                return self._drained(until)
+            events = self._selector.select(look_in)
+            for key, mask in events:
+                if key.fd == self._pidfd:
+                    self._selector.unregister(self._pidfd)
+                    os.close(self._pidfd)
+                    self._pidfd = -1
+                elif mask & selectors.EVENT_WRITE:
+                    self._feed()
+                if mask & selectors.EVENT_READ and key.fd in self._streams:
+                    self._take(key.fd)
+            if self.flooded:
+                return Outcome.FLOODED
+            if events:
+                look_in = _FIRST_LOOK_S
+                if patience.over:
+                    self.look()
+                    return Outcome.TIMED_OUT
+                continue
+            if self._hung(patience):
+                return Outcome.HUNG
+            if patience.over:
+                self.look()
+                return Outcome.TIMED_OUT
+            look_in = min(look_in * 2, _LONGEST_LOOK_S)
+
+    def _drained(self, until: Callable[[], bool] | None) -> Outcome:
+        """After the end: take what is still in the pipes; it may hold what was waited for."""
+        for descriptor in self._streams:
+            while self._take(descriptor):
+                if self.flooded:
+                    return Outcome.FLOODED
+        return Outcome.REACHED if until is not None and until() else Outcome.ENDED
+
+    @property
+    def _ends(self) -> waitgraph.Ends:
+        return waitgraph.Ends(
+            stdin=self._names["stdin"] if self._stdin is not None else "",
+            feeding=bool(self._pending),
+            stdout=self._names["stdout"],
+            stderr=self._names["stderr"],
+            written=self._names["stdin"],
+        )
+
+    def _picture(self) -> tuple[waitgraph.Graph | None, witness.Glance]:
+        """The graph of this moment, and whether it is one moment: none if something ran meanwhile."""
+        members = self._sandbox.members()
+        before = witness.glance(members)
+        self._cpu.update({task.tid: task.ran_ns for task in before.tasks})
+        if not before.tasks or not before.at_rest:
+            return None, before
+        seen = witness.describe(members)
+        after = witness.glance(self._sandbox.members())
+        if before.mark != after.mark:
+            return None, after
+        return self._graph(seen), after
+
+    def _graph(self, seen: Sequence[witness.Seen]) -> waitgraph.Graph:
+        return waitgraph.build(seen, self.pid, self._ends, history=self._so_far(), roles=self._roles)
+
+    def _so_far(self) -> trace.History | None:
+        """The history up to now."""
+        return self._sandbox.history()
+
+    def _hung(self, patience: Patience) -> bool:
+        graph, glance = self._picture()
+        patience.note(glance)
+        if graph is None or not graph.hung or self._sandbox.log is None or trace.timers_set(self._sandbox.log):
+            return False  # without the history, an alarm cannot be ruled out
+        self.graph = graph
+        return True
+
+    def look(self) -> tuple[Process, ...]:
+        """The processes now, at rest or not."""
+        self.graph = self._graph(witness.describe(self._sandbox.members()))
+        return self.graph.processes
+
+    def rest(self, *, within: float | None = None) -> tuple[Process, ...] | None:
+        """Wait until the whole program is blocked, and say what its processes are doing.
+
+        None if it ended or was out of time before; `pump` then says why.
+        """
+        found: list[waitgraph.Graph] = []
+
+        def resting() -> bool:
+            if self._pending or not self.alive:
+                return False
+            graph, _ = self._picture()
+            if graph is not None and all(p.state.value in ("blocked", "zombie") for p in graph.processes):
+                found.append(graph)
+            return bool(found)
+
+        outcome = self._poll(resting, within or self.within)
+        if outcome is not Outcome.REACHED:
+            return None
+        self.graph = found[0]
+        return found[0].processes
+
+    def _poll(self, condition: Callable[[], bool], within: float) -> Outcome:
+        """Look again and again, often at first, until a condition of the processes holds."""
+        patience = Patience(within, (os.getpid(), self._sandbox.outer.pid))
+        step = 0.001
+        while not condition():
+            if self._pidfd == -1:
+                return Outcome.ENDED
+            if patience.over:
+                return Outcome.TIMED_OUT
+            for key, mask in self._selector.select(step):
+                if key.fd == self._pidfd:
+                    return Outcome.ENDED
+                if mask & selectors.EVENT_WRITE:
+                    self._feed()
+                if mask & selectors.EVENT_READ and key.fd in self._streams:
+                    self._take(key.fd)
+            step = min(step * 1.5, 0.02)
+        return Outcome.REACHED
+
+    def until(self, condition: Callable[[tuple[Process, ...]], bool], *, within: float | None = None) -> bool:
+        """Wait until the processes are as a check wants them."""
+        return self._poll(lambda: condition(self.look()), within or self.within) is Outcome.REACHED
+
+    # ------------------------------------------------------------ conversation
+
+    def line(self, *, within: float | None = None) -> tuple[Outcome, bytes]:
+        """The next line of standard output, with its newline; shorter only if no more can come."""
+
+        def complete() -> bool:
+            return self.stdout.find(b"\n", self._read_from) >= 0
+
+        outcome = self.pump(complete, within=within)
+        end = self.stdout.find(b"\n", self._read_from) + 1 or len(self.stdout)
+        data = bytes(self.stdout[self._read_from : end])
+        self._read_from = end
+        return outcome, data
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program's main process."""
+        self.turns.append(Turn(speaker="event", text=f"the grader sends {number.name}"))
+        if self._pidfd != -1:
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    # ------------------------------------------------------------ the end
+
+    def finish(self, outcome: Outcome | None = None) -> Observation:
+        """End the run and gather its facts. The second call gives the same answer.
+
+        :param outcome: what the last `pump` said; none if the check has seen enough and stops it
+        """
+        if self.observation is not None:
+            return self.observation
+        processes: tuple[Process, ...] = ()
+        edges = ()
+        leftovers: tuple[Leftover, ...] = ()
+        wall = time.monotonic() - self._started
+        try:
+            if outcome is Outcome.ENDED:
+                processes, leftovers = self._left()
+            elif self.graph is not None and outcome in (Outcome.HUNG, Outcome.TIMED_OUT):
+                processes, edges = self.graph.processes, self.graph.edges
+        finally:
+            self._sandbox.end()
+        self._drained(None)
+        self.history = history = self._sandbox.history()
+        status, by_signal = self._ending(history)
+        endings = {
+            Outcome.HUNG: Ending.HUNG, Outcome.TIMED_OUT: Ending.TIMED_OUT, Outcome.FLOODED: Ending.FLOODED,
+            Outcome.ENDED: Ending.SIGNALLED if by_signal else Ending.EXITED,
+        }  # fmt: skip
+        self.observation = Observation(
+            argv=self.argv,
+            command=self.command,
+            ending=endings.get(outcome, Ending.STOPPED) if outcome else Ending.STOPPED,
+            status=status if outcome is Outcome.ENDED else None,
+            signal=by_signal if outcome is Outcome.ENDED else "",
+            stdout=bytes(self.stdout),
+            stderr=bytes(self.stderr),
+            wall_s=round(wall, 4),
+            cpu_s=round(sum(self._cpu.values()) / 1e9, 4),
+            within_s=self.within,
+            processes=processes,
+            edges=edges,
+            leftovers=leftovers,
+            unreaped=history.unreaped() if history and outcome is Outcome.ENDED else (),
+            events=history.events() if history else (),
+            turns=tuple(self.turns),
+        )
+        self.close()
+        return self.observation
+
+    def _ending(self, history: trace.History | None) -> tuple[int | None, str]:
+        """Status or signal: from the history, which knows; else from bwrap, which says 128+N for both."""
+        if history is not None and self.pid in history.endings:
+            return history.endings[self.pid]
+        code = self._sandbox.outer.returncode
+        if code is not None and code < 0:
+            return None, signal.Signals(-code).name
+        if code is not None and code > 128 and self._sandbox.init is not None:
+            return None, signal.Signals(code - 128).name if code - 128 in set(signal.Signals) else ""
+        return code, ""
+
+    def _left(self) -> tuple[tuple[Process, ...], tuple[Leftover, ...]]:
+        """What outlived the program: processes that are not just about to end, and IPC objects."""
+        deadline = time.monotonic() + _SETTLE_S
+        patience = Patience(_SETTLE_S, (os.getpid(), self._sandbox.outer.pid))
+        graph: waitgraph.Graph | None = None
+        while True:
+            if not self._sandbox.members():
+                break
+            graph, glance = self._picture()
+            patience.note(glance)
+            if graph is not None or (time.monotonic() > deadline and patience.over):
+                break
+            for key, mask in self._selector.select(0.002):
+                if mask & selectors.EVENT_READ and key.fd in self._streams:
+                    self._take(key.fd)
+            if self.flooded:
+                break
+        processes: tuple[Process, ...] = ()
+        if self._sandbox.members():
+            found = (graph or self._graph(witness.describe(self._sandbox.members()))).processes
+            processes = tuple(p for p in found if p.state.value != "zombie" and p.pid != self.pid)
+        left = [Leftover(kind="process", name=process.label) for process in processes]
+        return processes, (*left, *self._sandbox.objects())
+
+    def close(self) -> None:
+        """End everything and give back all descriptors; harmless when done already."""
+        if self.observation is None:
+            self._sandbox.end()
+        if self._pidfd != -1:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._streams or self._stdin is not None:
+            self._close_streams()
+        self._sandbox.clean()

@@ -1,0 +1,458 @@
+"""The sandbox: how a program is started so that it can harm nobody and hide nothing.
+
+Theory of operation, level 1. The command line is a chain, each link replacing itself by the next but
+for strace and bwrap, which stay::
+
+    setpriv (dies with the grader) -> strace (history, outside) -> bwrap -> prlimit -> [setpriv: uid] -> program
+
+* bwrap makes the namespaces and mounts. Its options travel through ``--args FD``, so that
+  ``/proc/1/cmdline`` inside tells nothing of this machine.
+* The submission's files travel as memory files into a tmpfs of limited size at ``/lab``: nothing of a
+  run ever touches this machine's disk.
+* bwrap's monitor, which stands outside, is stopped as soon as the sandbox stands. It would end the
+  sandbox the moment the program exits; stopped, it leaves what the program left behind for us to see.
+  Killing it (or the grader's death) ends everything inside.
+* Processes are limited inside the namespace: a limit set outside would count all of the user's.
+* A root grader needs no user namespace. It mounts as root and gives the program a user id of its own
+  inside; this also works where user namespaces are refused (Ubuntu 24.04, hosted CI runners).
+
+Level 4 has no namespaces: the program runs in a folder of its own, as a session of its own, and is
+ended as a group. `proclab doctor` says what that loses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from grader.model import Leftover, Level, Limits, SourceFile
+from grader.running import objects, trace, witness
+
+_FIRST_UID = 60000
+_UIDS = 5000
+_START_S = 30.0
+"""Patience with the sandbox's own start, on any load; over it the grader is broken, not the program."""
+
+
+class SandboxError(Exception):
+    """The sandbox could not be made or kept: the grader's fault, never the program's."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a sandbox is made of."""
+
+    files: tuple[SourceFile, ...]
+    limits: Limits = field(default_factory=Limits)
+    level: Level = Level.FULL
+    hide: tuple[Path, ...] = ()
+    """Folders that must not be seen even where a bound system folder contains them"""
+    history: bool = True
+    stacks: bool = False
+    """Record the C stack of each call: for finding lines, ten times slower"""
+
+
+def slot_uid() -> int:
+    """The user id of student code under a root grader: one for each grading process.
+
+    Two processes may share one after five thousand: they then share a limit, nothing else, since
+    neither sees the other's processes or files.
+    """
+    return _FIRST_UID + os.getpid() % _UIDS
+
+
+def _python_folders() -> list[str]:
+    """The interpreter's own folders outside /usr: a virtual environment, pyenv, uv."""
+    found = []
+    for prefix in (sys.base_prefix, sys.prefix):
+        path = os.path.realpath(prefix)
+        if not path.startswith("/usr/") and path not in found and path not in ("/", "/usr"):
+            found.append(path)
+        if prefix != path and not prefix.startswith("/usr/") and prefix not in found:
+            found.append(prefix)
+    return found
+
+
+def _system_binds() -> list[str]:
+    options = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = f"/{name}"
+        if os.path.islink(path):
+            options += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            options += ["--ro-bind", path, path]
+    options += ["--perms", "0755", "--dir", "/etc"]
+    for name in ("alternatives", "group", "hosts", "ld.so.cache", "nsswitch.conf", "passwd", "protocols", "services"):
+        options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return options
+
+
+def _folder_binds(folders: Sequence[str]) -> list[str]:
+    """Bind folders read-only; bwrap would make their parents with mode 0700, which only the owner enters."""
+    options: list[str] = []
+    made = {"/", "/usr", "/etc", "/tmp"}  # noqa: S108
+    for folder in folders:
+        for parent in reversed(Path(folder).parents):
+            if str(parent) not in made:
+                made.add(str(parent))
+                options += ["--perms", "0755", "--dir", str(parent)]
+        options += ["--ro-bind", folder, folder]
+    return options
+
+
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TERM": "dumb"}  # noqa: S108
+"""All that a program finds in its environment: nothing of the grader's own, nothing of Python's."""
+
+
+def _bwrap_options(recipe: Recipe, *, root: bool, terminal: bool, descriptors: list[int]) -> list[str]:
+    """bwrap's options; the memory files that they name are appended to `descriptors`."""
+    size = str(recipe.limits.file_mib * 2**20)
+    options = ["--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    options += ["--hostname", "lab", "--die-with-parent"]
+    if root:
+        options += ["--cap-drop", "ALL"]
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+            options += ["--cap-add", capability]
+    else:
+        options += ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+    if not terminal:
+        options.append("--new-session")
+    options.append("--clearenv")
+    for name, value in ENVIRONMENT.items():
+        options += ["--setenv", name, value]
+    options += ["--proc", "/proc", "--dev", "/dev"]
+    for place in ("/dev/shm", "/tmp"):  # noqa: S108
+        options += ["--size", size, "--perms", "1777", "--tmpfs", place]
+    options += ["--mqueue", "/dev/mqueue"]
+    options += _system_binds() + _folder_binds(_python_folders())
+    for folder in recipe.hide:
+        if str(folder.resolve()).startswith("/usr/"):
+            options += ["--tmpfs", str(folder.resolve())]
+    options += ["--size", size, "--perms", "0777", "--tmpfs", "/lab"]
+    folders = sorted({str(parent) for file in recipe.files for parent in Path(file.path).parents} - {"."})
+    for folder in folders:
+        options += ["--perms", "0777", "--dir", f"/lab/{folder}"]
+    for file in recipe.files:
+        descriptor = os.memfd_create("file")
+        os.write(descriptor, file.data) if file.data else None
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        descriptors.append(descriptor)
+        options += ["--perms", "0777" if file.executable else "0666", "--file", str(descriptor), f"/lab/{file.path}"]
+    return [*options, "--chdir", "/lab"]
+
+
+def _limit_options(limits: Limits, *, processes: int | None) -> list[str]:
+    prlimit = shutil.which("prlimit")
+    if prlimit is None:
+        return []
+    size = limits.file_mib * 2**20
+    options = [
+        prlimit, f"--as={limits.memory_mib * 2**20}", f"--cpu={limits.cpu_s}:{limits.cpu_s + 2}",
+        f"--fsize={size}", f"--nofile={limits.descriptors}", "--core=0",
+    ]  # fmt: skip
+    return [*options, f"--nproc={processes}"] if processes else options
+
+
+def _user_processes() -> int:
+    """Processes and threads of this user: where there is no namespace, the limit counts them all."""
+    count = 0
+    for entry in os.scandir("/proc"):
+        try:
+            if entry.name.isdigit() and entry.stat().st_uid == os.getuid():
+                count += len(os.listdir(f"/proc/{entry.name}/task"))
+        except OSError:
+            continue
+    return count
+
+
+@dataclass
+class Sandbox:
+    """One started program and all that surrounds it. `end` ends every process in it."""
+
+    outer: subprocess.Popen[bytes]
+    program: int
+    """The machine's id of the program"""
+    inner: int
+    """Its id inside"""
+    init: int | None
+    """The machine's id of the sandbox's process 1; none at level 4"""
+    monitor: int | None
+    log: Path | None
+    folder: tempfile.TemporaryDirectory[str] | None
+    """For the log, and at level 4 for the program's files"""
+    wrapper_execs: int
+    held: dict[str, int] = field(default_factory=dict)
+    """Descriptors of the IPC namespace (ipc), /dev/mqueue and /dev/shm: they keep what the program made
+    there until it has been looked at"""
+
+    def members(self) -> list[int]:
+        """The machine's ids of the program and all that it started, as far as they can be found."""
+        return witness.family(self.init) if self.init is not None else witness.session(self.outer.pid)
+
+    def objects(self) -> tuple[Leftover, ...]:
+        """IPC objects that exist in the sandbox now; nothing is known of them at level 4."""
+        found = objects.posix(self.held.get("mqueue"), self.held.get("shm"))
+        if "ipc" in self.held and (self.log is None or trace.system_v_used(self.log)):
+            found = objects.system_v(self.held["ipc"]) + found
+        return found
+
+    def end(self) -> None:
+        """Kill everything inside, wait for the outer processes, and take the folder away."""
+        for pid in (self.monitor, self.init):
+            if pid is not None:
+                _kill(pid)
+        if self.init is None:
+            self._end_group()
+        try:
+            self.outer.wait(timeout=_START_S)
+        except subprocess.TimeoutExpired:
+            self.outer.kill()
+            self.outer.wait()
+
+    def history(self) -> trace.History | None:
+        """The history of the run, complete once the sandbox has ended."""
+        if self.log is None or not self.log.exists():
+            return None
+        return trace.read(
+            self.log, host_root=self.program, inner_root=self.inner, wrapper_execs=self.wrapper_execs
+        )
+
+    def clean(self) -> None:
+        """Take away what the grader itself made for the run."""
+        for descriptor in self.held.values():
+            os.close(descriptor)
+        self.held.clear()
+        if self.folder is not None:
+            self.folder.cleanup()
+            self.folder = None
+
+    def _end_group(self) -> None:
+        """Level 4: all below the program that can still be found, and its process group."""
+        for pid in self.members():
+            _kill(pid)
+        try:
+            os.killpg(self.outer.pid, signal.SIGKILL)
+        except OSError:
+            pass  # the group is gone
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def start(
+    recipe: Recipe,
+    argv: Sequence[str],
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    terminal: bool = False,
+    closed: Sequence[int] = (),
+) -> Sandbox:
+    """Start a program in a sandbox of its own.
+
+    :param terminal: the three descriptors are a terminal, which becomes the program's controlling one
+    :param closed: standard descriptors that the program starts without
+    :raises SandboxError: if the sandbox itself cannot be made
+    """
+    root = os.geteuid() == 0
+    folder = tempfile.TemporaryDirectory(prefix="proclab-", ignore_cleanup_errors=True)
+    log = Path(folder.name, "history") if recipe.history else None
+    inside = list(argv)
+    if closed:
+        shut = " ".join(f"{number}{'<' if number == 0 else '>'}&-" for number in closed)
+        inside = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *inside]
+    if terminal:
+        inside = [shutil.which("setsid") or "setsid", "-c", *inside]
+    if recipe.level is Level.FULL:
+        return _start_full(recipe, inside, folder, log, root, (stdin, stdout, stderr), terminal, bool(closed))
+    return _start_group(recipe, inside, folder, log, (stdin, stdout, stderr), terminal, bool(closed))
+
+
+def _prefix(recipe: Recipe, log: Path | None) -> list[str]:
+    setpriv = shutil.which("setpriv")
+    prefix = [setpriv, "--pdeathsig=KILL", "--"] if setpriv and log else []
+    if log is not None:
+        prefix += trace.command(log, stacks=recipe.stacks)
+    return prefix
+
+
+def _start_full(
+    recipe: Recipe,
+    inside: list[str],
+    folder: tempfile.TemporaryDirectory[str],
+    log: Path | None,
+    root: bool,
+    streams: tuple[int, int, int],
+    terminal: bool,
+    closing: bool,
+) -> Sandbox:
+    descriptors: list[int] = []
+    status_read, status_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        options = _bwrap_options(recipe, root=root, terminal=terminal, descriptors=descriptors)
+        options += ["--json-status-fd", str(status_write)]
+        arguments = os.memfd_create("options")
+        descriptors.append(arguments)
+        os.write(arguments, b"\0".join(option.encode() for option in options) + b"\0")
+        os.lseek(arguments, 0, os.SEEK_SET)
+        wrappers = _limit_options(recipe.limits, processes=recipe.limits.processes)
+        execs = bool(wrappers) + terminal + closing
+        if root:
+            uid = slot_uid()
+            wrappers += [
+                shutil.which("setpriv") or "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+                "--bounding-set=-all", "--",
+            ]  # fmt: skip
+            execs += 1
+        bwrap = shutil.which("bwrap")
+        if bwrap is None:
+            raise SandboxError("bwrap is not installed")
+        command = [*_prefix(recipe, log), bwrap, "--args", str(arguments), "--", *wrappers, *inside]
+        outer = subprocess.Popen(
+            command,
+            stdin=streams[0], stdout=streams[1], stderr=streams[2],
+            pass_fds=[*descriptors, status_write], start_new_session=True, cwd="/", env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+    except BaseException:
+        os.close(status_read)
+        folder.cleanup()
+        raise
+    finally:
+        for descriptor in (*descriptors, status_write):
+            os.close(descriptor)
+    try:
+        init = _first_status(status_read, outer)
+        program = _first_child(init, outer)
+    except BaseException:
+        outer.kill()
+        outer.wait()
+        folder.cleanup()
+        raise
+    finally:
+        os.close(status_read)
+    monitor = _parent(init)
+    if monitor is not None:
+        try:
+            os.kill(monitor, signal.SIGSTOP)
+        except ProcessLookupError:
+            monitor = None
+    return Sandbox(outer, program, witness.inner_pid(program), init, monitor, log, folder, execs, _hold(init))
+
+
+def _first_status(descriptor: int, outer: subprocess.Popen[bytes]) -> int:
+    """The machine's id of the sandbox's process 1, which bwrap tells when it has made it."""
+    line = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        deadline = time.monotonic() + _START_S
+        while b"\n" not in line:
+            if time.monotonic() > deadline or (outer.poll() is not None and not selector.select(0)):
+                raise SandboxError("the sandbox did not start")
+            if selector.select(0.05):
+                piece = os.read(descriptor, 4096)
+                if not piece:
+                    raise SandboxError("the sandbox did not start")
+                line += piece
+    return int(json.loads(line.split(b"\n")[0])["child-pid"])
+
+
+def _first_child(parent: int, outer: subprocess.Popen[bytes]) -> int:
+    """The program: the only child of process 1 (it appears when the mounts stand), or of strace.
+
+    strace first makes a child or two to try what the kernel can; those never leave its own image.
+    """
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        for child in witness.children(parent):
+            if parent != outer.pid or witness.comm(child) not in ("strace", ""):
+                return child
+        if outer.poll() is not None:
+            raise SandboxError("the sandbox ended before its program started")
+        time.sleep(0.0003)  # a look at /proc, not a guess: bounded by the deadline above
+    raise SandboxError("the sandbox's program did not start")
+
+
+def _parent(pid: int) -> int | None:
+    seen = witness.see(pid)
+    return seen.parent if seen else None
+
+
+def _hold(init: int) -> dict[str, int]:
+    """Open what must outlive the program until it has been looked at."""
+    held = {}
+    places = {"ipc": "ns/ipc", "mqueue": "root/dev/mqueue", "shm": "root/dev/shm"}
+    for name, place in places.items():
+        try:
+            held[name] = os.open(f"/proc/{init}/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue  # the program has ended already, or hides; then nothing can be said
+    return held
+
+
+def _start_group(
+    recipe: Recipe,
+    inside: list[str],
+    folder: tempfile.TemporaryDirectory[str],
+    log: Path | None,
+    streams: tuple[int, int, int],
+    terminal: bool,
+    closing: bool,
+) -> Sandbox:
+    lab = Path(folder.name, "lab")
+    lab.mkdir()
+    for file in recipe.files:
+        path = lab / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.data)
+        path.chmod(0o755 if file.executable else 0o644)
+    linux = sys.platform == "linux"
+    wrappers = _limit_options(
+        recipe.limits, processes=_user_processes() + recipe.limits.processes if linux else None
+    )
+    outer = subprocess.Popen(
+        [*_prefix(recipe, log), *wrappers, *inside],
+        stdin=streams[0], stdout=streams[1], stderr=streams[2],
+        start_new_session=True, cwd=lab, env=ENVIRONMENT | {"PATH": os.environ["PATH"], "HOME": str(lab)},
+    )  # fmt: skip
+    execs = bool(wrappers) + terminal + closing
+    program = outer.pid
+    if log is not None:
+        program = _first_child(outer.pid, outer)
+    return Sandbox(outer, program, program, None, None, log, folder, execs)
+
+
+def rehearse() -> str:
+    """Start ``true`` in a sandbox; what bwrap said if it refused, else nothing."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        box = start(Recipe((), history=False), ["/usr/bin/true"], stdin=null, stdout=null, stderr=write)
+    except SandboxError as error:
+        os.set_blocking(read, False)
+        try:
+            said = os.read(read, 4096).decode(errors="replace")
+        except BlockingIOError:
+            said = ""
+        return said or str(error)
+    else:
+        box.end()
+        box.clean()
+        return ""
+    finally:
+        for descriptor in (read, write, null):
+            os.close(descriptor)

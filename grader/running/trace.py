@@ -1,0 +1,330 @@
+"""History: what strace saw of a run, as values.
+
+strace stands outside the sandbox, so the program can neither see nor reach it. It is cheap only with
+``--seccomp-bpf`` and with ``set_robust_list`` among the traced calls: strace leaves a forked child on
+its slow path until the child's first traced call, and glibc makes that call first in every child
+(measured: a child that copies 64 MiB in 4 KiB pieces runs 1.05 times as long with it, 49 times without).
+
+``-y`` writes each descriptor with its object (``4<pipe:[17]>``), which joins the history to what
+`witness` sees. Process ids in the log are the machine's, those in results are the program's own;
+both rise with every new process, so sorting joins them (`_names`).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from grader.model import Event
+
+TRACED = (
+    "%process", "set_robust_list",
+    "?pipe", "pipe2", "dup", "?dup2", "dup3", "socketpair", "?mknod", "mknodat",
+    "socket", "bind", "listen", "accept", "accept4", "connect", "shutdown",
+    "msgget", "semget", "shmget", "mq_open", "setpgid", "setsid",
+    "?alarm", "setitimer", "timer_settime", "timerfd_settime", "setsockopt",
+)  # fmt: skip
+_TIMERS = re.compile(rb"\b(?:alarm|setitimer|timer_settime|timerfd_settime)\(|SO_(?:RCV|SND)TIMEO")
+_FORKS = ("fork", "vfork", "clone", "clone3")
+
+
+def available() -> str | None:
+    """Path of strace, or none."""
+    return shutil.which("strace")
+
+
+def command(log: Path, *, stacks: bool = False) -> list[str]:
+    """strace with the measured options, writing to `log`; the program's command line follows."""
+    strace = available()
+    if strace is None:
+        raise FileNotFoundError("strace")
+    return [
+        strace, "-q", *(["-k"] if stacks else []), "-f", "--seccomp-bpf", "-y", "-ttt", "-s", "300", "-I", "4", "-e", "signal=all",
+        "-e", "trace=" + ",".join(TRACED), "-o", str(log), "--",
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Call:
+    """One system call, signal or exit, in the order of the log."""
+
+    at_s: float
+    pid: int
+    """Inside the sandbox"""
+    name: str
+    """System call; ``signal`` (arguments: its name), ``exit`` (result: status), ``killed`` (arguments: signal)"""
+    arguments: str
+    result: int | None
+    error: str = ""
+    """ENOENT, ... where it failed"""
+    stack: tuple[str, ...] = ()
+    """Frames ``file(function+offset) [address]``, only where the run was traced with stacks"""
+
+
+@dataclass(frozen=True)
+class Exec:
+    """A program that replaced a process's image."""
+
+    pid: int
+    path: str
+    argv: tuple[str, ...]
+
+
+_LINE = re.compile(r"^(\d+)\s+(\d+\.\d+) (.*)$")
+_RETURN = re.compile(r"^(.*?)\)\s+= (\S+)(?: (E[A-Z0-9]+))?.*$", re.DOTALL)
+_RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$", re.DOTALL)
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
+
+
+def _unquote(text: str) -> str:
+    """A string as strace writes it (C escapes, octal) back to what it was."""
+    if "\\" not in text:
+        return text
+    return text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1").decode(
+        errors="backslashreplace"
+    )
+
+
+def strings(arguments: str) -> list[str]:
+    """All quoted strings of a call's arguments, in order."""
+    return [_unquote(match.group(1)) for match in _STRING.finditer(arguments)]
+
+
+def _number(text: str) -> int | None:
+    match = re.match(r"-?(0x[0-9a-f]+|\d+)", text)
+    return int(match.group(0), 0) if match else None
+
+
+def _raw(lines: Sequence[str]) -> Iterator[Call]:
+    """Calls with the machine's process ids; halves of an interrupted line are joined at the second."""
+    pending: dict[int, tuple[float, str]] = {}
+    last: Call | None = None
+    frames: list[str] = []
+    for line in lines:
+        if line.startswith(" > "):
+            frames.append(line[3:])
+            continue
+        if last is not None:
+            yield _with_stack(last, frames)
+            last, frames = None, []
+        match = _LINE.match(line)
+        if not match:
+            continue  # a line cut by the end of a killed strace
+        pid, at, rest = int(match.group(1)), float(match.group(2)), match.group(3)
+        if rest.startswith("+++ exited with "):
+            last = Call(at, pid, "exit", "", int(rest.split()[3]))
+        elif rest.startswith("+++ killed by "):
+            last = Call(at, pid, "killed", rest.split()[3], None)
+        elif rest.startswith("+++ superseded"):
+            continue
+        elif rest.startswith("--- "):
+            last = Call(at, pid, "signal", rest[4:].removesuffix(" ---"), None)
+        elif rest.endswith("<unfinished ...>"):
+            pending[pid] = (at, rest.removesuffix("<unfinished ...>"))
+        else:
+            resumed = _RESUMED.match(rest)
+            if resumed:
+                at, head = pending.pop(pid, (at, resumed.group(1) + "("))
+                rest = head + resumed.group(2)
+            name, _, body = rest.partition("(")
+            done = _RETURN.match(body)
+            if done:
+                last = Call(at, pid, name, done.group(1), _number(done.group(2)), done.group(3) or "")
+    if last is not None:
+        yield _with_stack(last, frames)
+    for pid, (at, head) in pending.items():  # never returned: still in it when the run ended
+        name, _, body = head.partition("(")
+        yield Call(at, pid, name, body, None, "unfinished")
+
+
+def _with_stack(call: Call, frames: list[str]) -> Call:
+    if not frames:
+        return call
+    return Call(call.at_s, call.pid, call.name, call.arguments, call.result, call.error, tuple(frames))
+
+
+@dataclass
+class History:
+    """One run of one program, from its own execve on."""
+
+    calls: list[Call] = field(default_factory=list)
+    root: int = 2
+    """The program's own process id"""
+
+    @cached_property
+    def parents(self) -> dict[int, int]:
+        """Who forked whom."""
+        return {call.result: call.pid for call in self.calls if call.name in _FORKS and call.result and not call.error}
+
+    @cached_property
+    def forks(self) -> list[Call]:
+        """Calls that made a process (not a thread), in order."""
+        return [
+            call
+            for call in self.calls
+            if call.name in _FORKS and call.result and not call.error and "CLONE_THREAD" not in call.arguments
+        ]
+
+    @cached_property
+    def execs(self) -> list[Exec]:
+        """Programs that were started by a successful execve, the graded program's own first."""
+        found = []
+        for call in self.calls:
+            if call.name in ("execve", "execveat") and call.result == 0:
+                words = strings(call.arguments.partition("], 0x")[0])
+                if words:
+                    found.append(Exec(call.pid, words[0], tuple(words[1:])))
+        return found
+
+    @cached_property
+    def waited(self) -> set[tuple[int, int]]:
+        """(parent, child) for each child that was reaped."""
+        found = set()
+        for call in self.calls:
+            if call.name == "wait4" and call.result and call.result > 0:
+                found.add((call.pid, call.result))
+            elif call.name == "waitid" and call.result == 0:
+                match = re.search(r"si_pid=(\d+)", call.arguments)
+                if match and "WNOWAIT" not in call.arguments:
+                    found.add((call.pid, int(match.group(1))))
+        return found
+
+    @cached_property
+    def endings(self) -> dict[int, tuple[int | None, str]]:
+        """(status, signal name) for each process that ended."""
+        found: dict[int, tuple[int | None, str]] = {}
+        for call in self.calls:
+            if call.name == "exit":
+                found[call.pid] = (call.result, "")
+            elif call.name == "killed":
+                found[call.pid] = (None, call.arguments)
+        return found
+
+    def unreaped(self) -> tuple[int, ...]:
+        """Children of the program itself that it never waited for.
+
+        A program that lets the kernel reap (SIGCHLD ignored) waits until wait() says ECHILD; that counts.
+        """
+        mine = [call.result for call in self.forks if call.pid == self.root and call.result]
+        left = tuple(child for child in mine if (self.root, child) not in self.waited)
+        if left and self._waited_for_all():
+            return ()
+        return left
+
+    def _waited_for_all(self) -> bool:
+        """Whether the program's last wait for any child was told that there is none."""
+        waits = [c for c in self.calls if c.pid == self.root and c.name in ("wait4", "waitid")]
+        return bool(waits) and waits[-1].error == "ECHILD" and re.match(r"-1,|P_ALL,", waits[-1].arguments) is not None
+
+    def pipe_makers(self) -> dict[str, Call]:
+        """The call that made each pipe, by the pipe's name (``pipe:[17]``)."""
+        makers: dict[str, Call] = {}
+        for call in self.calls:
+            if call.name in ("pipe", "pipe2") and not call.error:
+                for name in re.findall(r"pipe:\[\d+\]", call.arguments)[:1]:
+                    makers[name] = call
+        return makers
+
+    def events(self, limit: int = 200) -> tuple[Event, ...]:
+        """The history in words, for the report: the calls that build, connect and end processes."""
+        start = self.calls[0].at_s if self.calls else 0.0
+        found = [
+            Event(at_s=round(call.at_s - start, 6), pid=call.pid, call=call.name, text=_words(call))
+            for call in self.calls
+            if call.name not in ("set_robust_list", "exit_group", "setitimer")
+            and not (call.name.startswith("exec") and call.result != 0)
+        ]
+        return tuple(found[:limit])
+
+
+def _words(call: Call) -> str:
+    """One call as a person would say it."""
+    if call.name in ("pipe", "pipe2") and not call.error:
+        match = re.match(r"\[(\d+)<(pipe:\[\d+\])>, (\d+)", call.arguments)
+        if match:
+            return f"pipe(): read end {match.group(1)}, write end {match.group(3)} of {match.group(2)}"
+    if call.name in _FORKS and call.result:
+        return f"{'vfork' if 'CLONE_VFORK' in call.arguments or call.name == 'vfork' else 'fork'}(): child {call.result}"
+    if call.name == "execve":
+        return "exec: " + " ".join(strings(call.arguments.partition("], 0x")[0])[1:])
+    if call.name in ("dup2", "dup3") and not call.error:
+        match = re.match(r"(\d+)<([^>]*)>, (\d+)", call.arguments)
+        if match:
+            return f"{call.name}({match.group(1)}, {match.group(3)}): {match.group(3)} is now {match.group(2)}"
+    if call.name == "exit":
+        return f"exits with status {call.result}"
+    if call.name == "killed":
+        return f"is ended by {call.arguments}"
+    if call.name == "signal":
+        return f"receives {call.arguments.split()[0]}"
+    if call.error == "unfinished":
+        return f"{call.name}(): did not return"
+    tail = f" = {call.result}" if call.result is not None else ""
+    return f"{call.name}({call.arguments}){tail}{' ' + call.error if call.error else ''}"
+
+
+def read(log: Path, *, host_root: int, inner_root: int, wrapper_execs: int) -> History:
+    """Parse a log.
+
+    :param host_root: the machine's id of the graded program
+    :param inner_root: its id inside the sandbox
+    :param wrapper_execs: successful execve calls of that process (limits, uid) before the program's own
+    """
+    lines = log.read_text(errors="backslashreplace").splitlines()
+    raw = list(_raw(lines))
+    outer = {call.pid for call in raw} - _descendants(raw, host_root)
+    inside = [call for call in raw if call.pid not in outer]
+    names = _names(inside, host_root, inner_root)
+    calls: list[Call] = []
+    skipped = 0
+    for call in inside:
+        if call.pid == host_root and skipped <= wrapper_execs:
+            if call.name == "execve" and call.result == 0:
+                skipped += 1
+            if skipped <= wrapper_execs and call.name not in ("exit", "killed"):
+                continue
+        calls.append(
+            Call(call.at_s, names.get(call.pid, call.pid), call.name, call.arguments, call.result, call.error, call.stack)
+        )
+    return History(calls, inner_root)
+
+
+def _descendants(raw: Sequence[Call], host_root: int) -> set[int]:
+    """Process ids of the log that came with or after the graded program.
+
+    Before it there are only the sandbox's own processes, and those make no process after it.
+    """
+    before: set[int] = set()
+    for call in raw:
+        if call.pid == host_root:
+            break
+        before.add(call.pid)
+    return {call.pid for call in raw} - before
+
+
+def _names(inside: Sequence[Call], host_root: int, inner_root: int) -> dict[int, int]:
+    """The program's own ids for the machine's: both rise with each new process or thread.
+
+    After the machine's ids wrapped round, the small ones are the late ones.
+    """
+    order = sorted({call.pid for call in inside}, key=lambda pid: (pid < host_root, pid))
+    made = {call.result for call in inside if call.name in _FORKS and not call.error and call.result}
+    inner = sorted({inner_root, *(number for number in made if number > 0)})
+    return dict(zip(order, inner, strict=False))
+
+
+def timers_set(log: Path) -> bool:
+    """Whether a running program ever set an alarm, a timer or a time limit on a socket.
+
+    /proc does not show them. Such a process may wake by itself, so it is never proved stuck.
+    """
+    return _TIMERS.search(log.read_bytes()) is not None
+
+
+def system_v_used(log: Path) -> bool:
+    """Whether a program asked for a System V object, so that looking for leftovers is worth a fork."""
+    return re.search(rb"\b(?:msg|sem|shm)get\(", log.read_bytes()) is not None
