@@ -295,7 +295,7 @@ class Names:
         main = commands.get(root, ())
         copies = [pid for pid, command in commands.items() if pid != root and command == main]
         for pid, command in commands.items():
-            role = roles.get(tuple(command))
+            role = roles.get((command[0].rsplit("/", 1)[-1], *command[1:])) if command else None
             if role:
                 self._roles[pid] = role
             elif pid == root:
