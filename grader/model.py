@@ -218,7 +218,7 @@ class Process(Value, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The process as messages name it: ``stage 2 (wc)`` or ``pipeline.py[2]``."""
+        """The process as messages name it: ``stage 2 (wc)``, ``the parent (pipeline.py)``, ``cat[7]``."""
         return f"{self.role} ({self.name})" if self.role else f"{self.name}[{self.pid}]"
 
 

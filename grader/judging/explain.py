@@ -19,16 +19,24 @@ from grader.model import (
     Place,
     Process,
     State,
-
 )
 from grader.running.waitgraph import GRADER
 
-_READS = ("read", "readv", "recvfrom", "recvmsg", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait")
+_READS = (
+    "read",
+    "readv",
+    "recvfrom",
+    "recvmsg",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "epoll_wait",
+    "epoll_pwait",
+)
 _WRITES = ("write", "writev", "sendto", "sendmsg")
 NOT_WRITTEN_STATUS = 70
 """Exit status of a C skeleton at the place where the student's code is to go (EX_SOFTWARE)."""
-
-
 
 
 def diagnosis(
@@ -55,18 +63,20 @@ def diagnosis(
     )
 
 
-class _Finding(tuple[str, str, tuple[str, ...], "Place | None"]):
-    """slug, fact, evidence, place: what a rule found."""
-
-    __slots__ = ()
+_Finding = tuple[str, str, tuple[str, ...], Place | None]
+"""slug, fact, evidence, place: what a rule found"""
 
 
 def _found(slug: str, fact: str, *evidence: str, place: Place | None = None) -> _Finding:
-    return _Finding((slug, fact, tuple(line for line in evidence if line), place))
+    return slug, fact, tuple(line for line in evidence if line), place
 
 
 def fault(
-    seen: Observation, kinds: Mapping[str, DiagnosisKind], *, status: int | None = 0, allow: frozenset[str] = frozenset()
+    seen: Observation,
+    kinds: Mapping[str, DiagnosisKind],
+    *,
+    status: int | None = 0,
+    allow: frozenset[str] = frozenset(),
 ) -> Diagnosis | None:
     """What is wrong with a run before its content is looked at; none if it is clean.
 
@@ -88,7 +98,9 @@ def _time(seen: Observation, status: int | None) -> _Finding | None:
     if seen.ending is Ending.FLOODED:
         size = max(len(seen.stdout), len(seen.stderr)) // 2**20
         stream = "standard error" if len(seen.stderr) > len(seen.stdout) else "standard output"
-        return _found("too-much-output", f"The program wrote over {size} MiB to {stream} and went on; it was ended.")
+        return _found(
+            "too-much-output", f"The program wrote over {size} MiB to {stream} and went on; it was ended."
+        )
     if seen.ending is Ending.HUNG:
         return hang(seen)
     if seen.ending is Ending.TIMED_OUT:
@@ -122,7 +134,9 @@ def hang(seen: Observation) -> _Finding:
         if finding is not None:
             return finding
     waiting = [p for p in seen.processes if p.state is State.BLOCKED]
-    if waiting and any(edge.holder == GRADER and edge.target and _reads(by_pid.get(edge.waiter)) for edge in seen.edges):
+    if waiting and any(
+        edge.holder == GRADER and edge.target and _reads(by_pid.get(edge.waiter)) for edge in seen.edges
+    ):
         return _found(
             "output-held-back",
             f"{_cap(_reader(seen, by_pid))} has read all input so far and waits for more, without having answered.",
@@ -132,7 +146,9 @@ def hang(seen: Observation) -> _Finding:
 
 
 def _reader(seen: Observation, by_pid: Mapping[int, Process]) -> str:
-    return next(by_pid[e.waiter].label for e in seen.edges if e.holder == GRADER and _reads(by_pid.get(e.waiter)))
+    return next(
+        by_pid[e.waiter].label for e in seen.edges if e.holder == GRADER and _reads(by_pid.get(e.waiter))
+    )
 
 
 def _reads(process: Process | None) -> bool:
@@ -148,7 +164,12 @@ def _write_end_open(seen: Observation, by_pid: Mapping[int, Process]) -> _Findin
     """A reader waits for end-of-file, and somebody who will never write holds a write end."""
     for edge in seen.edges:
         waiter, holder = by_pid.get(edge.waiter), by_pid.get(edge.holder)
-        if waiter is None or holder is None or waiter.wait is None or not edge.target.startswith(("pipe:", "fifo:")):
+        if (
+            waiter is None
+            or holder is None
+            or waiter.wait is None
+            or not edge.target.startswith(("pipe:", "fifo:"))
+        ):
             continue
         if not _reads(waiter) or _rightful(holder, edge, 1):
             continue
@@ -173,15 +194,23 @@ def _unread_pipe(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding |
         if process.wait is None or process.wait.call not in _WRITES or not process.stuck:
             continue
         target = process.wait.target
-        holders = [(by_pid[e.holder], e) for e in seen.edges if e.waiter == process.pid and e.holder in by_pid]
+        holders = [
+            (by_pid[e.holder], e) for e in seen.edges if e.waiter == process.pid and e.holder in by_pid
+        ]
         if not holders or any(_rightful(holder, edge, 0) for holder, edge in holders):
             continue
         where = process.wait.text.removeprefix("space in ").removesuffix(", which is full")
         had_reader = any(
-            re.match(r"dup[23]\(\d+, 0\)", event.text) and event.text.endswith(target) for event in seen.events
+            re.match(r"dup[23]\(\d+, 0\)", event.text) and event.text.endswith(target)
+            for event in seen.events
         )
         waiting_parent = next(
-            (h for h, _ in holders if h.wait is not None and h.wait.call in ("wait4", "waitid") and not had_reader), None
+            (
+                h
+                for h, _ in holders
+                if h.wait is not None and h.wait.call in ("wait4", "waitid") and not had_reader
+            ),
+            None,
         )
         if waiting_parent is not None and waiting_parent.wait is not None:
             return _found(
@@ -221,7 +250,9 @@ def _maker(seen: Observation, target: str) -> str:
 
 
 def _made_at(seen: Observation, target: str) -> Place | None:
-    return next((e.place for e in seen.events if e.call in ("pipe", "pipe2") and e.text.endswith(target)), None)
+    return next(
+        (e.place for e in seen.events if e.call in ("pipe", "pipe2") and e.text.endswith(target)), None
+    )
 
 
 def _doing(seen: Observation) -> tuple[str, ...]:
@@ -250,7 +281,9 @@ def _crash(seen: Observation, status: int | None) -> _Finding | None:
     if traceback is not None:
         return traceback
     if seen.status == NOT_WRITTEN_STATUS and b"YOUR CODE" in seen.stderr:
-        return _found("not-implemented", "The program came to a place where your code is to go.", _last_error(seen))
+        return _found(
+            "not-implemented", "The program came to a place where your code is to go.", _last_error(seen)
+        )
     if seen.status in (126, 127) and not seen.events:
         return _found("does-not-start", "The program could not be started.", _last_error(seen))
     slug = "nonzero-exit" if status == 0 else "wrong-exit-status"
@@ -271,7 +304,9 @@ def _traceback(seen: Observation) -> _Finding | None:
     frames = _FRAME.findall(text[start:])
     place = Place(file=frames[-1][0], line=int(frames[-1][1])) if frames else None
     if last.startswith("NotImplementedError"):
-        return _found("not-implemented", f"The program came to a place where your code is to go: {last}", place=place)
+        return _found(
+            "not-implemented", f"The program came to a place where your code is to go: {last}", place=place
+        )
     return _found("uncaught-exception", f"The program ended by an exception: {last}", place=place)
 
 
@@ -312,7 +347,9 @@ def conversation(seen: Observation, kinds: Mapping[str, DiagnosisKind], waited_f
         if traceback is not None:
             return diagnosis(kinds, *traceback)
         if seen.status == NOT_WRITTEN_STATUS and b"YOUR CODE" in seen.stderr:
-            return diagnosis(kinds, "not-implemented", "The program came to a place where your code is to go.")
+            return diagnosis(
+                kinds, "not-implemented", "The program came to a place where your code is to go."
+            )
         return diagnosis(
             kinds,
             "ended-too-early",

@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 import shlex
 import signal
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from grader.judging import explain
-from grader.model import Diagnosis, Ending, Lab, Observation, Process
+from grader.model import Diagnosis, Ending, Lab, Level, Observation, Process
 from grader.running.preparation import Prepared
 from grader.running.process import Outcome, Program
 from grader.running.terminal import Terminal
 from grader.running.trace import History
+from grader.running.waitgraph import Roles
 
 Text = str | bytes
-Roles = Mapping[tuple[str, ...], str]
 
 
 class CheckFailed(Exception):
@@ -40,6 +40,7 @@ class Bench:
     lab: Lab
     prepared: Prepared
     programs: list[Program] = field(default_factory=list)
+    _first: list[Program] = field(default_factory=list)
 
     def launch(
         self,
@@ -68,11 +69,32 @@ class Bench:
         return program
 
     @property
+    def can_record_lines(self) -> bool:
+        """Whether a repetition could tell more: the history of a Python or C program, in a full sandbox."""
+        recipe = self.prepared.recipe
+        return recipe.level is Level.FULL and recipe.history and bool(self.prepared.lines and self.programs)
+
+    def record_lines(self) -> None:
+        """From now on record lines; what was run so far stays the evidence if the repetition differs."""
+        self._first = list(self.programs)
+        self.prepared = replace(
+            self.prepared, recipe=replace(self.prepared.recipe, lines=self.prepared.lines)
+        )
+
+    def forget_lines(self) -> None:
+        """Go back to the evidence of the first run."""
+        for program in self.programs[len(self._first) :]:
+            program.close()
+        self.programs = self._first
+
+    @property
     def latest(self) -> Program | None:
         return self.programs[-1] if self.programs else None
 
     def fail(self, slug: str, fact: str = "", *, expected: str = "", observed: str = "") -> NoReturn:
-        raise CheckFailed(explain.diagnosis(self.lab.diagnoses, slug, fact), expected=expected, observed=observed)
+        raise CheckFailed(
+            explain.diagnosis(self.lab.diagnoses, slug, fact), expected=expected, observed=observed
+        )
 
     def close(self) -> None:
         for program in self.programs:
@@ -98,7 +120,8 @@ def _command(words: str, arguments: Sequence[str], stdin: Text | None, closed: S
         return f"{line} < /dev/null"
     if len(data) <= 200:
         escaped = "".join(
-            chr(b) if 32 <= b < 127 and b not in b"%\\'" else {10: "\\n", 9: "\\t"}.get(b, f"\\{b:03o}") for b in data
+            chr(b) if 32 <= b < 127 and b not in b"%\\'" else {10: "\\n", 9: "\\t"}.get(b, f"\\{b:03o}")
+            for b in data
         )
         return f"printf '{escaped}' | {line}"
     if data == data[:1] * len(data) and 32 <= data[0] < 127:
@@ -106,20 +129,17 @@ def _command(words: str, arguments: Sequence[str], stdin: Text | None, closed: S
     return f"{line}   # with {len(data)} bytes on standard input"
 
 
-def stages(arguments: Sequence[str]) -> dict[tuple[str, ...], str]:
+def stages(arguments: Sequence[str]) -> Roles:
     """Where a lab's arguments are commands between bars: what to call the process that runs each."""
     if "|" not in arguments:
-        return {}
+        return ()
     commands: list[tuple[str, ...]] = [()]
     for word in arguments:
         if word == "|":
             commands.append(())
         else:
             commands[-1] += (word,)
-    numbers: dict[tuple[str, ...], list[str]] = {}
-    for number, command in enumerate(commands, 1):
-        numbers.setdefault(command, []).append(str(number))
-    return {command: "stage " + " or ".join(which) for command, which in numbers.items()}
+    return [(f"stage {number}", command) for number, command in enumerate(commands, 1)]
 
 
 @dataclass(frozen=True)
@@ -273,7 +293,9 @@ class Started:
         """Its main process's id inside the sandbox."""
         return self._program.pid
 
-    def finish(self, *, status: int | None = 0, allow: Iterable[str] = (), within: float | None = None) -> Ran:
+    def finish(
+        self, *, status: int | None = 0, allow: Iterable[str] = (), within: float | None = None
+    ) -> Ran:
         """End its input, and wait for its end."""
         self._program.close_input()
         return _ran(self._bench, self._program, self._program.pump(within=within), status, frozenset(allow))

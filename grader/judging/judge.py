@@ -39,10 +39,16 @@ _QUIET = [
 """pytest without what would read or write anything beside the check files."""
 
 
+_REPEAT_S = 3.0
+"""A check that took longer than this is not repeated for its lines."""
+
+
 class Judge:
     """The pytest plugin of one grading."""
 
-    def __init__(self, lab: Lab, prepared: Prepared, chosen: tuple[CheckInfo, ...], force: bool, on_result: OnResult):
+    def __init__(
+        self, lab: Lab, prepared: Prepared, chosen: tuple[CheckInfo, ...], force: bool, on_result: OnResult
+    ):
         self._lab, self._prepared, self._force, self._on_result = lab, prepared, force, on_result
         self._chosen = {check.name: check for check in chosen}
         self._bench: Bench | None = None
@@ -98,6 +104,41 @@ class Judge:
         if isinstance(node, pytest.Function) and node.name not in self.results and call.excinfo is not None:
             self._judge(node.name, call.excinfo)
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """Run a failed check once more to learn the lines of the student's source, if that can be had.
+
+        The first run decides; the second only speaks for it if it fails in the same way.
+        """
+        try:
+            result = yield
+        except (CheckFailed, AssertionError) as first:
+            bench, slug = self._bench, self._slug(first)
+            if bench is None or not bench.can_record_lines or time.monotonic() - self._started > _REPEAT_S:
+                raise
+            latest = bench.latest
+            if latest is not None:
+                latest.finish()
+            bench.record_lines()
+            said = named.get()
+            named.set(None)
+            try:
+                item.runtest()
+            except (CheckFailed, AssertionError) as second:
+                if self._slug(second) == slug:
+                    raise second from None
+            bench.forget_lines()
+            named.set(said)
+            raise
+        return result
+
+    @staticmethod
+    def _slug(error: BaseException) -> str:
+        if isinstance(error, CheckFailed):
+            return error.diagnosis.slug
+        said = named.get()
+        return said.slug if said else ""
+
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         name = report.nodeid.rpartition("::")[2]
@@ -122,7 +163,9 @@ class Judge:
     def _judge(self, name: str, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         error = excinfo.value
         if isinstance(error, CheckFailed):
-            self._note(name, Verdict.FAILED, error.diagnosis, expected=error.expected, observed=error.observed)
+            self._note(
+                name, Verdict.FAILED, error.diagnosis, expected=error.expected, observed=error.observed
+            )
         elif isinstance(error, AssertionError):
             self._note(name, Verdict.FAILED, self._assertion(error), observed=str(error))
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -195,14 +238,20 @@ def judge(
     began = datetime.now(UTC).isoformat(timespec="seconds")
     here = machine.inspect()
     level = level or here.level
-    chosen = tuple(check for check in lab.checks if (hidden or not check.hidden) and _selected(check.name, select))
+    chosen = tuple(
+        check for check in lab.checks if (hidden or not check.hidden) and _selected(check.name, select)
+    )
     tell = on_result or (lambda result: None)
     notices = submission.notices
     results: dict[str, CheckResult] = {}
     trouble = ""
     try:
         prepared = prepare(
-            submission, lab.limits, level, hide=(lab.root.parent.parent,), history="trace" in here.capabilities
+            submission,
+            lab.limits,
+            level,
+            hide=(lab.root.parent.parent,),
+            history="trace" in here.capabilities,
         )
     except Exception as error:  # any fault of ours on the way to the first check leaves all of them broken
         trouble = f"the program could not be prepared: {error}"

@@ -47,7 +47,8 @@ def subjects(lab: Lab) -> tuple[Subject, ...]:
     right = [Subject("solution", each, {}) for each in labs.solutions(lab)]
     right += [Subject("variant", each, {}) for each in labs.variants(lab)]
     wrong = [
-        Subject("mutant", mutants.submission(each, lab), _expanded(each.fails, lab)) for each in mutants.load(lab)
+        Subject("mutant", mutants.submission(each, lab), _expanded(each.fails, lab))
+        for each in mutants.load(lab)
     ]
     return (*right, *wrong)
 
@@ -113,7 +114,11 @@ def verify(lab: Lab, *, jobs: int = 1, on_progress: OnProgress | None = None) ->
                 failed_by_some |= {c.name for c in report.checks if c.verdict is Verdict.FAILED}
                 earned |= {c.diagnosis.slug for c in report.checks if c.diagnosis is not None}
             findings += wrong
-            tell(subject.name, not wrong, f"{report.score:g} of {report.max_score:g} points, {report.duration_s:.1f} s")
+            tell(
+                subject.name,
+                not wrong,
+                f"{report.score:g} of {report.max_score:g} points, {report.duration_s:.1f} s",
+            )
     findings += _unproved(lab, failed_by_some, earned)
     return tuple(findings)
 
@@ -136,6 +141,8 @@ def _unproved(lab: Lab, failed_by_some: set[str], earned: set[str]) -> Iterator[
     """Checks that nothing fails and diagnoses that nothing earns are not proved."""
     for check in lab.checks:
         if check.name not in failed_by_some:
-            yield Finding("checks", f"{check.name}: no mutant fails it", "add a mutant that this check is for")
+            yield Finding(
+                "checks", f"{check.name}: no mutant fails it", "add a mutant that this check is for"
+            )
     for slug in sorted(set(lab.own_diagnoses) - earned):
         yield Finding("diagnoses", f"{slug}: no mutant earns it", "add a mutant, or take it out of lab.toml")

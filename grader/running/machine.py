@@ -92,7 +92,9 @@ def _try_namespaces() -> MachineFact:
     from grader.running import sandbox  # it needs this module's answer, and this one tries its command
 
     if sys.platform != "linux":
-        return MachineFact("sandbox", False, f"{platform.system()} has no namespaces", "use Linux or a Linux VM")
+        return MachineFact(
+            "sandbox", False, f"{platform.system()} has no namespaces", "use Linux or a Linux VM"
+        )
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         return MachineFact("sandbox", False, "bwrap is not installed", _install("bubblewrap"))
@@ -126,12 +128,17 @@ def _try_trace() -> MachineFact:
 def _try_proc() -> MachineFact:
     if not syscalls.NAMES:
         return MachineFact(
-            "observation", False, f"system call numbers of {platform.machine()} are not known", "use x86-64 or arm64"
+            "observation",
+            False,
+            f"system call numbers of {platform.machine()} are not known",
+            "use x86-64 or arm64",
         )
     me = os.getpid()
     for name in ("syscall", "schedstat", "children"):
         if not os.path.exists(f"/proc/{me}/task/{me}/{name}"):
-            return MachineFact("observation", False, f"/proc has no '{name}'", "use a kernel of a common distribution")
+            return MachineFact(
+                "observation", False, f"/proc has no '{name}'", "use a kernel of a common distribution"
+            )
     return MachineFact("observation", True, "/proc says who is blocked on what, and who holds which end")
 
 

@@ -32,9 +32,13 @@ class Prepared:
     """The same for people: ``python3 pipeline.py``"""
     build: Observation | None = None
     """The run of the compiler, where there was one and it failed"""
+    lines: str = ""
+    """How the lines of system calls can be found (`Recipe.lines`); empty where they cannot"""
 
 
-def prepare(submission: Submission, limits: Limits, level: Level, *, hide: tuple[Path, ...] = (), history: bool = True) -> Prepared:
+def prepare(
+    submission: Submission, limits: Limits, level: Level, *, hide: tuple[Path, ...] = (), history: bool = True
+) -> Prepared:
     """Compile what must be compiled.
 
     :param hide: folders that student code must not see even below /usr
@@ -43,7 +47,7 @@ def prepare(submission: Submission, limits: Limits, level: Level, *, hide: tuple
     recipe = Recipe(submission.files, limits, level, hide, history)
     entry = submission.entry
     if submission.language is Language.PYTHON:
-        return Prepared(recipe, (sys.executable, entry), f"python3 {entry}")
+        return Prepared(recipe, (sys.executable, entry), f"python3 {entry}", lines="python")
     program = entry.removesuffix(".c")
     present = {file.path for file in submission.files}
     if submission.language is Language.C:
@@ -53,15 +57,21 @@ def prepare(submission: Submission, limits: Limits, level: Level, *, hide: tuple
         build = "make"
     else:
         files = tuple(
-            msgspec.structs.replace(file, executable=True) if file.path == entry else file for file in submission.files
+            msgspec.structs.replace(file, executable=True) if file.path == entry else file
+            for file in submission.files
         )
         return Prepared(replace(recipe, files=files), (f"./{entry}",), f"./{entry}")
     built = _build(recipe, build, program)
     argv, words = (f"./{program}",), f"./{program}"
     if built.ending is not Ending.EXITED or built.status != 0 or not built.stdout:
         return Prepared(recipe, argv, words, built)
-    files = (*(f for f in submission.files if f.path != program), SourceFile(path=program, data=built.stdout, executable=True))
-    return Prepared(replace(recipe, files=files), argv, words)
+    files = (
+        *(f for f in submission.files if f.path != program),
+        SourceFile(path=program, data=built.stdout, executable=True),
+    )
+    return Prepared(
+        replace(recipe, files=files), argv, words, lines="c" if submission.language is Language.C else ""
+    )
 
 
 def _build(recipe: Recipe, command: str, program: str) -> Observation:

@@ -15,11 +15,14 @@ import selectors
 import shlex
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 
-from grader.model import Ending, Leftover, Observation, Process, Turn
-from grader.running import sandbox, trace, waitgraph, witness
+import msgspec
+
+from grader.model import Ending, Leftover, Observation, Place, Process, Turn
+from grader.running import lines, sandbox, trace, waitgraph, witness
 from grader.running.sandbox import Recipe
 
 _CHUNK = 65536
@@ -92,7 +95,7 @@ class Program:
         command: str = "",
         stdin: bytes | None = b"",
         within: float = 5.0,
-        roles: Mapping[tuple[str, ...], str] | None = None,
+        roles: waitgraph.Roles = (),
         closed: Sequence[int] = (),
         terminal: bool = False,
     ):
@@ -107,7 +110,8 @@ class Program:
         self.observation: Observation | None = None
         """All the facts, once it has ended"""
         self.history: trace.History | None = None
-        self._roles = dict(roles or {})
+        self._roles = roles
+        self._recipe = recipe
         self._limit = recipe.limits.output_mib * 2**20
         self._pending = bytearray(stdin or b"")
         self._closing = stdin is not None
@@ -144,6 +148,8 @@ class Program:
                 for name, number in (("stdin", in_write), ("stdout", out_read), ("stderr", err_read))
             }
             close = list(theirs)
+        for descriptor in theirs:
+            sandbox.give(recipe, descriptor)
         try:
             self._sandbox = sandbox.start(
                 recipe, self.argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2],
@@ -191,7 +197,9 @@ class Program:
         if len(self.turns) >= 400:
             return
         if speaker == "grader" and len(data) > 2000:
-            self.turns.append(Turn(speaker="event", text=f"the grader writes {len(data)} bytes to standard input"))
+            self.turns.append(
+                Turn(speaker="event", text=f"the grader writes {len(data)} bytes to standard input")
+            )
             return
         for line in data.decode(errors="backslashreplace").splitlines(keepends=True)[:100]:
             last = self.turns[-1] if self.turns else None
@@ -343,7 +351,12 @@ class Program:
     def _hung(self, patience: Patience) -> bool:
         graph, glance = self._picture()
         patience.note(glance)
-        if graph is None or not graph.hung or self._sandbox.log is None or trace.timers_set(self._sandbox.log):
+        if (
+            graph is None
+            or not graph.hung
+            or self._sandbox.log is None
+            or trace.timers_set(self._sandbox.log)
+        ):
             return False  # without the history, an alarm cannot be ruled out
         self.graph = graph
         return True
@@ -429,7 +442,7 @@ class Program:
         processes: tuple[Process, ...] = ()
         edges = ()
         leftovers: tuple[Leftover, ...] = ()
-        wall = time.monotonic() - self._started
+        wall, until = time.monotonic() - self._started, time.time()
         try:
             if outcome is Outcome.ENDED:
                 processes, leftovers = self._left()
@@ -439,6 +452,11 @@ class Program:
             self._sandbox.end()
         self._drained(None)
         self.history = history = self._sandbox.history()
+        found = self._lines(history)
+        processes = tuple(
+            msgspec.structs.replace(p, place=found.waiting(p.pid, p.wait.call)) if p.wait else p
+            for p in processes
+        )
         status, by_signal = self._ending(history)
         endings = {
             Outcome.HUNG: Ending.HUNG, Outcome.TIMED_OUT: Ending.TIMED_OUT, Outcome.FLOODED: Ending.FLOODED,
@@ -459,11 +477,28 @@ class Program:
             edges=edges,
             leftovers=leftovers,
             unreaped=history.unreaped() if history and outcome is Outcome.ENDED else (),
-            events=history.events() if history else (),
+            events=history.events(found.of_calls(history), until) if history else (),
             turns=tuple(self.turns),
         )
         self.close()
         return self.observation
+
+    def _lines(self, history: trace.History | None) -> lines.Lines:
+        """The student's lines, where this run recorded them."""
+        if not self._recipe.lines or history is None:
+            return lines.Lines()
+        if self._recipe.lines == "c":
+            return lines.from_stacks(history, self.argv[0][2:], self._name_addresses)
+        return lines.from_log(self._sandbox.line_log())
+
+    def _name_addresses(self, wanted: Sequence[str]) -> dict[str, Place]:
+        """Ask addr2line about the student's program, which is hostile input: in a sandbox of its own."""
+        run = Program(replace(self._recipe, lines=""), ["addr2line", "-s", "-e", self.argv[0], *wanted])
+        try:
+            seen = run.finish(run.pump())
+        finally:
+            run.close()
+        return lines.from_addr2line(wanted, seen.stdout.decode(errors="replace"))
 
     def _ending(self, history: trace.History | None) -> tuple[int | None, str]:
         """Status or signal: from the history, which knows; else from bwrap, which says 128+N for both."""

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grader.model import Leftover, Level, Limits, SourceFile
-from grader.running import objects, trace, witness
+from grader.running import lines, objects, trace, witness
 
 _FIRST_UID = 60000
 _UIDS = 5000
@@ -58,8 +58,8 @@ class Recipe:
     hide: tuple[Path, ...] = ()
     """Folders that must not be seen even where a bound system folder contains them"""
     history: bool = True
-    stacks: bool = False
-    """Record the C stack of each call: for finding lines, ten times slower"""
+    lines: str = ""
+    """``python`` or ``c``: record which line makes which call (`grader.running.lines`), for a report"""
 
 
 def slot_uid() -> int:
@@ -69,6 +69,15 @@ def slot_uid() -> int:
     neither sees the other's processes or files.
     """
     return _FIRST_UID + os.getpid() % _UIDS
+
+
+def give(recipe: Recipe, descriptor: int) -> None:
+    """Let the program open a standard stream again by name (``/dev/stdin``), as on any machine.
+
+    A pipe or terminal belongs to whoever made it, and under a root grader the program is another user.
+    """
+    if os.geteuid() == 0 and recipe.level is Level.FULL:
+        os.fchown(descriptor, slot_uid(), slot_uid())
 
 
 def _python_folders() -> list[str]:
@@ -92,7 +101,16 @@ def _system_binds() -> list[str]:
         elif os.path.isdir(path):
             options += ["--ro-bind", path, path]
     options += ["--perms", "0755", "--dir", "/etc"]
-    for name in ("alternatives", "group", "hosts", "ld.so.cache", "nsswitch.conf", "passwd", "protocols", "services"):
+    for name in (
+        "alternatives",
+        "group",
+        "hosts",
+        "ld.so.cache",
+        "nsswitch.conf",
+        "passwd",
+        "protocols",
+        "services",
+    ):
         options += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     return options
 
@@ -143,12 +161,27 @@ def _bwrap_options(recipe: Recipe, *, root: bool, terminal: bool, descriptors: l
     for folder in folders:
         options += ["--perms", "0777", "--dir", f"/lab/{folder}"]
     for file in recipe.files:
-        descriptor = os.memfd_create("file")
-        os.write(descriptor, file.data) if file.data else None
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        descriptors.append(descriptor)
-        options += ["--perms", "0777" if file.executable else "0666", "--file", str(descriptor), f"/lab/{file.path}"]
+        options += _memory_file(file, "/lab", descriptors)
+    if recipe.lines == "python":
+        options += ["--perms", "0777", "--dir", lines.FOLDER, "--setenv", "PYTHONPATH", lines.FOLDER]
+        options += _memory_file(lines.recorder(), lines.FOLDER, descriptors)
     return [*options, "--chdir", "/lab"]
+
+
+def _memory_file(file: SourceFile, folder: str, descriptors: list[int]) -> list[str]:
+    """Options that make a file inside the sandbox from memory."""
+    descriptor = os.memfd_create("file")
+    descriptors.append(descriptor)
+    with open(descriptor, "wb", closefd=False) as memory:
+        memory.write(file.data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return [
+        "--perms",
+        "0777" if file.executable else "0666",
+        "--file",
+        str(descriptor),
+        f"{folder}/{file.path}",
+    ]
 
 
 def _limit_options(limits: Limits, *, processes: int | None) -> list[str]:
@@ -227,6 +260,15 @@ class Sandbox:
             self.log, host_root=self.program, inner_root=self.inner, wrapper_execs=self.wrapper_execs
         )
 
+    def line_log(self) -> str:
+        """What the recorder wrote in a Python program; empty where lines are not recorded."""
+        try:
+            log = os.open("log", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.held["lines"])
+        except (OSError, KeyError):
+            return ""
+        with open(log, "rb") as file:
+            return file.read(2**20).decode(errors="replace")
+
     def clean(self) -> None:
         """Take away what the grader itself made for the run."""
         for descriptor in self.held.values():
@@ -287,7 +329,7 @@ def _prefix(recipe: Recipe, log: Path | None) -> list[str]:
     setpriv = shutil.which("setpriv")
     prefix = [setpriv, "--pdeathsig=KILL", "--"] if setpriv and log else []
     if log is not None:
-        prefix += trace.command(log, stacks=recipe.stacks)
+        prefix += trace.command(log, stacks=recipe.lines == "c")
     return prefix
 
 
@@ -395,7 +437,12 @@ def _parent(pid: int) -> int | None:
 def _hold(init: int) -> dict[str, int]:
     """Open what must outlive the program until it has been looked at."""
     held = {}
-    places = {"ipc": "ns/ipc", "mqueue": "root/dev/mqueue", "shm": "root/dev/shm"}
+    places = {
+        "ipc": "ns/ipc",
+        "mqueue": "root/dev/mqueue",
+        "shm": "root/dev/shm",
+        "lines": f"root{lines.FOLDER}",
+    }
     for name, place in places.items():
         try:
             held[name] = os.open(f"/proc/{init}/{place}", os.O_RDONLY | os.O_CLOEXEC)

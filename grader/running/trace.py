@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from grader.model import Event
+from grader.model import Event, Place
 
 TRACED = (
     "%process", "set_robust_list",
@@ -29,6 +29,7 @@ TRACED = (
     "?alarm", "setitimer", "timer_settime", "timerfd_settime", "setsockopt",
 )  # fmt: skip
 _TIMERS = re.compile(rb"\b(?:alarm|setitimer|timer_settime|timerfd_settime)\(|SO_(?:RCV|SND)TIMEO")
+_SILENT = ("set_robust_list", "exit_group", "setitimer", "setsockopt")
 _FORKS = ("fork", "vfork", "clone", "clone3")
 
 
@@ -84,8 +85,11 @@ def _unquote(text: str) -> str:
     """A string as strace writes it (C escapes, octal) back to what it was."""
     if "\\" not in text:
         return text
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1").decode(
-        errors="backslashreplace"
+    return (
+        text.encode("latin-1", "backslashreplace")
+        .decode("unicode_escape")
+        .encode("latin-1")
+        .decode(errors="backslashreplace")
     )
 
 
@@ -129,10 +133,12 @@ def _raw(lines: Sequence[str]) -> Iterator[Call]:
             resumed = _RESUMED.match(rest)
             if resumed:
                 at, head = pending.pop(pid, (at, resumed.group(1) + "("))
-                rest = head + resumed.group(2)
+                rest = head + resumed.group(2).lstrip()
             name, _, body = rest.partition("(")
             done = _RETURN.match(body)
-            if done:
+            if (
+                done and done.group(3) != "ERESTARTSYS"
+            ):  # interrupted by a signal, and made again by the kernel
                 last = Call(at, pid, name, done.group(1), _number(done.group(2)), done.group(3) or "")
     if last is not None:
         yield _with_stack(last, frames)
@@ -158,7 +164,11 @@ class History:
     @cached_property
     def parents(self) -> dict[int, int]:
         """Who forked whom."""
-        return {call.result: call.pid for call in self.calls if call.name in _FORKS and call.result and not call.error}
+        return {
+            call.result: call.pid
+            for call in self.calls
+            if call.name in _FORKS and call.result and not call.error
+        }
 
     @cached_property
     def forks(self) -> list[Call]:
@@ -178,6 +188,15 @@ class History:
                 words = strings(call.arguments.partition("], 0x")[0])
                 if words:
                     found.append(Exec(call.pid, words[0], tuple(words[1:])))
+        return found
+
+    @cached_property
+    def tried(self) -> dict[int, tuple[str, ...]]:
+        """Commands that were to be run and could not be, by process."""
+        found = {}
+        for call in self.calls:
+            if call.name == "execve" and call.error and call.error != "unfinished":
+                found[call.pid] = tuple(strings(call.arguments.partition("], 0x")[0])[1:])
         return found
 
     @cached_property
@@ -218,7 +237,11 @@ class History:
     def _waited_for_all(self) -> bool:
         """Whether the program's last wait for any child was told that there is none."""
         waits = [c for c in self.calls if c.pid == self.root and c.name in ("wait4", "waitid")]
-        return bool(waits) and waits[-1].error == "ECHILD" and re.match(r"-1,|P_ALL,", waits[-1].arguments) is not None
+        return (
+            bool(waits)
+            and waits[-1].error == "ECHILD"
+            and re.match(r"-1,|P_ALL,", waits[-1].arguments) is not None
+        )
 
     def pipe_makers(self) -> dict[str, Call]:
         """The call that made each pipe, by the pipe's name (``pipe:[17]``)."""
@@ -229,14 +252,26 @@ class History:
                     makers[name] = call
         return makers
 
-    def events(self, limit: int = 200) -> tuple[Event, ...]:
-        """The history in words, for the report: the calls that build, connect and end processes."""
+    def events(self, places: Mapping[int, Place], until: float, limit: int = 200) -> tuple[Event, ...]:
+        """The history in words, for the report: the calls that build, connect and end processes.
+
+        :param places: lines of calls, by their index (`grader.running.lines`)
+        :param until: when the grader began to end the run (seconds of the epoch): later kills are its own
+        """
         start = self.calls[0].at_s if self.calls else 0.0
         found = [
-            Event(at_s=round(call.at_s - start, 6), pid=call.pid, call=call.name, text=_words(call))
-            for call in self.calls
-            if call.name not in ("set_robust_list", "exit_group", "setitimer")
+            Event(
+                at_s=round(call.at_s - start, 6),
+                pid=call.pid,
+                call=call.name,
+                text=_words(call),
+                place=places.get(index),
+            )
+            for index, call in enumerate(self.calls)
+            if call.name not in _SILENT
+            and not (call.name == "killed" and call.at_s > until)
             and not (call.name.startswith("exec") and call.result != 0)
+            and not ("sun_path" in call.arguments and "nscd" in call.arguments)
         ]
         return tuple(found[:limit])
 
@@ -254,7 +289,9 @@ def _words(call: Call) -> str:
     if call.name in ("dup2", "dup3") and not call.error:
         match = re.match(r"(\d+)<([^>]*)>, (\d+)", call.arguments)
         if match:
-            return f"{call.name}({match.group(1)}, {match.group(3)}): {match.group(3)} is now {match.group(2)}"
+            return (
+                f"{call.name}({match.group(1)}, {match.group(3)}): {match.group(3)} is now {match.group(2)}"
+            )
     if call.name == "exit":
         return f"exits with status {call.result}"
     if call.name == "killed":
@@ -288,8 +325,17 @@ def read(log: Path, *, host_root: int, inner_root: int, wrapper_execs: int) -> H
             if skipped <= wrapper_execs and call.name not in ("exit", "killed"):
                 continue
         calls.append(
-            Call(call.at_s, names.get(call.pid, call.pid), call.name, call.arguments, call.result, call.error, call.stack)
+            Call(
+                call.at_s,
+                names.get(call.pid, call.pid),
+                call.name,
+                call.arguments,
+                call.result,
+                call.error,
+                call.stack,
+            )
         )
+    calls.sort(key=lambda call: call.at_s)  # the log is in the order in which calls returned
     return History(calls, inner_root)
 
 

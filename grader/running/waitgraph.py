@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grader.model import Descriptor, Edge, Process, State, Wait
@@ -44,7 +44,11 @@ class Ends:
 
     def name(self, target: str) -> str:
         """What a target is called, if it is one of the standard streams."""
-        names = {self.written or self.stdin: "standard input", self.stderr: "standard error", self.stdout: "standard output"}
+        names = {
+            self.written or self.stdin: "standard input",
+            self.stderr: "standard error",
+            self.stdout: "standard output",
+        }
         return names.get(target, "") if target else ""
 
 
@@ -75,7 +79,7 @@ class Graph:
 class _World:
     """All that the rules ask about one moment."""
 
-    def __init__(self, seen: Sequence[Seen], ends: Ends, names: Callable[[str], str]):
+    def __init__(self, seen: Sequence[Seen], ends: Ends, names: Names):
         self.ends = ends
         self.names = names
         self.seen = [process for process in seen if not process.zombie]
@@ -108,10 +112,10 @@ def _read(world: _World, target: Open) -> tuple[str, frozenset[int] | None, list
         if target.target == world.ends.stdin:
             holders.append((GRADER, None))
             wakers |= {GRADER} if world.ends.feeding else set()
-        return f"data or end-of-file on {world.names(target.target)}", frozenset(wakers), holders
+        return f"data or end-of-file on {world.names.target(target.target)}", frozenset(wakers), holders
     if target.kind == "terminal":
         return "a line from the terminal", frozenset(), [(GRADER, None)]
-    return f"data on {world.names(target.target)}", _ANYBODY, []
+    return f"data on {world.names.target(target.target)}", _ANYBODY, []
 
 
 def _write(world: _World, target: Open) -> tuple[str, frozenset[int] | None, list[tuple[int, int | None]]]:
@@ -122,10 +126,10 @@ def _write(world: _World, target: Open) -> tuple[str, frozenset[int] | None, lis
         if target.target in (world.ends.stdout, world.ends.stderr):
             holders.append((GRADER, None))
             wakers |= {GRADER} if world.ends.draining else set()
-        return f"space in {world.names(target.target)}, which is full", frozenset(wakers), holders
+        return f"space in {world.names.target(target.target)}, which is full", frozenset(wakers), holders
     if target.kind == "terminal":
         return "the terminal", frozenset({GRADER}), [(GRADER, None)]
-    return f"space in {world.names(target.target)}", _ANYBODY, []
+    return f"space in {world.names.target(target.target)}", _ANYBODY, []
 
 
 def _watched(process: Seen, task: Task) -> list[tuple[int, bool, bool]] | None:
@@ -193,9 +197,11 @@ def _child(world: _World, process: Seen, task: Task) -> Blocked:
         wanted = task.arguments[1]
     alive = [world.inner[pid] for pid in world.children.get(process.pid, []) if pid not in world.zombies]
     waits_for = [pid for pid in alive if wanted in (None, pid)]
-    text = "a child to end" if wanted is None else f"child {wanted} to end"
+    text = "a child to end" if wanted is None else f"{world.names.short(wanted)} to end"
     target = f"child:{wanted}" if wanted else "child:any"
-    return Blocked(task, text, frozenset(waits_for), target=target, holders=[(pid, None) for pid in waits_for])
+    return Blocked(
+        task, text, frozenset(waits_for), target=target, holders=[(pid, None) for pid in waits_for]
+    )
 
 
 _ELSE: dict[str, tuple[str, int | None]] = {
@@ -255,7 +261,7 @@ def _stuck(blocked: Mapping[int, list[Blocked | None]]) -> set[int]:
         for pid in list(stuck):
             for thread in blocked[pid]:
                 wakers = thread.wakers if thread else None
-                if (alive if wakers is None else wakers & (alive | {GRADER})):
+                if alive if wakers is None else wakers & (alive | {GRADER}):
                     stuck.discard(pid)
                     alive.add(pid)
                     changed = True
@@ -268,60 +274,78 @@ def program_name(command: Sequence[str], comm: str) -> str:
     if not command:
         return comm
     words = [word.rsplit("/", 1)[-1] for word in command]
-    if re.fullmatch(r"python[0-9.]*|sh|bash|dash", words[0]) and len(words) > 1 and not command[1].startswith("-"):
+    if (
+        re.fullmatch(r"python[0-9.]*|sh|bash|dash", words[0])
+        and len(words) > 1
+        and not command[1].startswith("-")
+    ):
         return words[1]
     return words[0]
+
+
+Roles = Sequence[tuple[str, tuple[str, ...]]]
+"""What a check calls the processes that run a command, in order: ``("stage 2", ("wc", "-l"))``."""
 
 
 class Names:
     """What processes and pipes are called in messages."""
 
-    def __init__(
-        self,
-        seen: Sequence[Seen],
-        root: int,
-        ends: Ends,
-        history: History | None,
-        roles: Mapping[tuple[str, ...], str],
-    ):
+    def __init__(self, seen: Sequence[Seen], root: int, ends: Ends, history: History | None, roles: Roles):
         self._ends = ends
-        self._history = history
-        self._roles: dict[int, str] = {}
-        self._commands: dict[int, tuple[str, ...]] = {}
-        commands = {process.inner: process.command for process in seen}
+        self._root = root
+        self._commands = {process.inner: process.command for process in seen if process.command}
         if history is not None:
-            for entry in history.execs:
-                commands.setdefault(entry.pid, entry.argv)
-        main = commands.get(root, ())
-        copies = [pid for pid, command in commands.items() if pid != root and command == main]
-        for pid, command in commands.items():
-            role = roles.get((command[0].rsplit("/", 1)[-1], *command[1:])) if command else None
-            if role:
-                self._roles[pid] = role
-            elif pid == root:
-                self._roles[pid] = "parent" if len(commands) > 1 else ""
-            elif command == main:
-                self._roles[pid] = f"child {pid}" if len(copies) > 1 else "child"
-        self._commands = commands
-        self._readers: dict[str, int] = {}
-        self._writers: dict[str, int] = {}
-        if history is not None:
-            for call in history.calls:
-                found = re.match(r"\d+<(pipe:\[\d+\])>, ([01])\b", call.arguments)
-                if call.name in ("dup2", "dup3") and not call.error and found:
-                    (self._writers if found.group(2) == "1" else self._readers).setdefault(found.group(1), call.pid)
-        for process in seen:
-            for number, where in ((0, self._readers), (1, self._writers)):
-                descriptor = process.by_number.get(number)
-                if descriptor is not None and descriptor.kind == "pipe":
-                    where.setdefault(descriptor.target, process.inner)
+            ran = {entry.pid: entry.argv for entry in history.execs}
+            for pid, argv in ran.items():
+                self._commands.setdefault(pid, argv)
+            self._commands |= {pid: argv for pid, argv in history.tried.items() if pid not in ran}
+        self._readers, self._writers = _partners(seen, history)
+        self._roles = self._assign(roles)
+        known = {*self._commands, *(process.inner for process in seen), *(history.parents if history else ())}
+        main = self._commands.get(root, ())
+        copies = [
+            p for p in known if p not in self._roles and p != root and self._commands.get(p, main) == main
+        ]
+        self._roles.update({pid: f"child {pid}" if len(copies) > 1 else "child" for pid in copies})
+        if len(known) > 1:
+            self._roles.setdefault(root, "the parent")
+
+    def _assign(self, roles: Roles) -> dict[int, str]:
+        """Who is which stage: by command; by their place in the chain of pipes where commands repeat."""
+        found: dict[int, str] = {}
+        by_command: dict[tuple[str, ...], list[str]] = {}
+        for role, command in roles:
+            by_command.setdefault(command, []).append(role)
+        chain = self._chain()
+        for pid, command in self._commands.items():
+            names = by_command.get((command[0].rsplit("/", 1)[-1], *command[1:]), [])
+            if len(names) == 1 or (names and len(chain) != len(roles)):
+                found[pid] = names[0] if len(names) == 1 else f"one of {names[0]} to {names[-1].split()[-1]}"
+            elif names and pid in chain:
+                found[pid] = roles[chain.index(pid)][0]
+        return found
+
+    def _chain(self) -> list[int]:
+        """Processes in the order in which pipes lead from one to the next; empty if that is no chain."""
+        following = {
+            w: self._readers[target] for target, w in self._writers.items() if target in self._readers
+        }
+        first = set(following) - set(following.values())
+        chain = list(first) if len(first) == 1 else []
+        while chain and chain[-1] in following and len(chain) <= len(following):
+            chain.append(following[chain[-1]])
+        return chain
 
     def role(self, pid: int) -> str:
         return self._roles.get(pid, "")
 
-    def _short(self, pid: int) -> str:
-        role = self._roles.get(pid, "")
-        return role if role and role not in ("parent",) else f"process {pid}" if not role else "the parent"
+    def command(self, pid: int) -> tuple[str, ...]:
+        """The command that a process runs, or ran before it became a zombie."""
+        return self._commands.get(pid, ())
+
+    def short(self, pid: int) -> str:
+        """A process in a word or two, within a sentence."""
+        return self._roles.get(pid) or f"process {pid}"
 
     def target(self, target: str) -> str:
         """An object in words: ``the pipe from stage 1 to stage 2``, ``standard input``."""
@@ -331,13 +355,29 @@ class Names:
         if target.startswith("pipe:"):
             writer, reader = self._writers.get(target), self._readers.get(target)
             if writer is not None and reader is not None:
-                return f"the pipe from {self._short(writer)} to {self._short(reader)}"
+                return f"the pipe from {self.short(writer)} to {self.short(reader)}"
             if writer is not None:
-                return f"the pipe that {self._short(writer)} writes to"
+                return f"the pipe that {self.short(writer)} writes to"
             if reader is not None:
-                return f"the pipe that {self._short(reader)} reads from"
+                return f"the pipe that {self.short(reader)} reads from"
             return f"a pipe ({target})"
         return target.replace("fifo:", "the FIFO ").replace("socket:", "the socket ")
+
+
+def _partners(seen: Sequence[Seen], history: History | None) -> tuple[dict[str, int], dict[str, int]]:
+    """Who has each pipe as standard input, and who as standard output, now or in the past."""
+    readers: dict[str, int] = {}
+    writers: dict[str, int] = {}
+    for call in history.calls if history is not None else ():
+        found = re.match(r"\d+<(pipe:\[\d+\])>, ([01])\b", call.arguments)
+        if call.name in ("dup2", "dup3") and not call.error and found:
+            (writers if found.group(2) == "1" else readers).setdefault(found.group(1), call.pid)
+    for process in seen:
+        for number, where in ((0, readers), (1, writers)):
+            descriptor = process.by_number.get(number)
+            if descriptor is not None and descriptor.kind == "pipe":
+                where.setdefault(descriptor.target, process.inner)
+    return readers, writers
 
 
 def build(
@@ -346,16 +386,17 @@ def build(
     ends: Ends,
     *,
     history: History | None = None,
-    roles: Mapping[tuple[str, ...], str] | None = None,
+    roles: Roles = (),
 ) -> Graph:
     """Draw the graph of one moment.
 
     :param root: the program's own id inside the sandbox
-    :param roles: what a check calls the processes that run a command: ``{("wc", "-l"): "stage 2"}``
     """
-    names = Names(seen, root, ends, history, roles or {})
-    world = _World(seen, ends, names.target)
-    blocked = {process.inner: [_blocked(world, process, task) for task in process.tasks] for process in world.seen}
+    names = Names(seen, root, ends, history, roles)
+    world = _World(seen, ends, names)
+    blocked = {
+        process.inner: [_blocked(world, process, task) for task in process.tasks] for process in world.seen
+    }
     stuck = _stuck(blocked)
     processes = []
     edges: list[Edge] = []
@@ -376,7 +417,9 @@ def build(
                             text=first.text,
                         )
                     )
-        processes.append(_process(process, world, names, wait, _state(process, threads), process.inner in stuck))
+        processes.append(
+            _process(process, world, names, wait, _state(process, threads), process.inner in stuck)
+        )
     living = [process for process in processes if process.state is not State.ZOMBIE]
     return Graph(tuple(processes), tuple(edges), bool(living) and all(process.stuck for process in living))
 
@@ -398,7 +441,7 @@ def _process(
     return Process(
         pid=process.inner,
         parent=world.inner.get(process.parent, 0),
-        name=program_name(process.command, process.comm),
+        name=program_name(names.command(process.inner), process.comm),
         role=names.role(process.inner),
         command=process.command,
         state=state,

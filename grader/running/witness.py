@@ -69,7 +69,6 @@ class Glance:
         return all(task.blocked for task in self.tasks)
 
 
-
 @dataclass
 class Open:
     """One descriptor of a process, as the kernel shows it."""
@@ -190,7 +189,12 @@ def _task(pid: int, tid: int) -> Task | None:
         arguments = tuple(int(word, 16) for word in words[1:7])
     elif state == "T":
         call = "stopped"
-    elif state == "D" and words and words[0].isdigit() and NAMES.get(int(words[0])) in ("vfork", "clone", "clone3"):
+    elif (
+        state == "D"
+        and words
+        and words[0].isdigit()
+        and NAMES.get(int(words[0])) in ("vfork", "clone", "clone3")
+    ):
         call = "vfork"  # the parent of a vfork sleeps uninterruptibly until its child execs or ends
     return Task(tid, pid, state, call, arguments, ran, starved, slices)
 

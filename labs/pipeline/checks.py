@@ -20,7 +20,7 @@ def test_connects_two_stages(run):
 @points(2)
 def test_connects_many_stages(run):
     """Five commands in a row pass the data on from one to the next, in order."""
-    stages = "cat | tr a b | tr b c | tr c d | tr d e".split()
+    stages = ["cat", "|", "tr", "a", "b", "|", "tr", "b", "c", "|", "tr", "c", "d", "|", "tr", "d", "e"]
     run("pipeline", *stages, stdin="banana\n").prints("eenene\n")
 
 
