@@ -300,6 +300,8 @@ class Observation(Value, frozen=True, kw_only=True):
     unreaped: tuple[int, ...] = ()
     """Children of the program that it had not waited for when it ended"""
     events: tuple[Event, ...] = ()
+    names: dict[int, str] = {}
+    """What each process of the history is called: ``stage 2 (wc)``"""
     turns: tuple[Turn, ...] = ()
 
 

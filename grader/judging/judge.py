@@ -152,7 +152,7 @@ class Judge:
         here = machine.inspect()
         check = self._chosen[item.name]
         level = self._prepared.recipe.level
-        wanted = getattr(getattr(item, "function", None), "needs", frozenset())
+        wanted: frozenset[str] = getattr(getattr(item, "function", None), "needs", frozenset())
         missing = sorted(wanted - here.capabilities)
         if missing:
             return f"this machine lacks: {', '.join(missing)} (see proclab doctor)"
@@ -173,7 +173,7 @@ class Judge:
         else:
             lines = traceback.format_exception_only(error)
             where = excinfo.traceback[-1]
-            reason = f"{lines[-1].strip()} ({where.path.name}, line {where.lineno + 1})"
+            reason = f"{lines[-1].strip()} ({os.path.basename(where.path)}, line {where.lineno + 1})"
             self._note(name, Verdict.BROKEN, reason=reason)
 
     def _assertion(self, error: AssertionError) -> Diagnosis:

@@ -21,7 +21,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from grader.model import Ending, Leftover, Observation, Place, Process, Turn
+from grader.model import Edge, Ending, Leftover, Observation, Place, Process, Turn
 from grader.running import lines, sandbox, trace, waitgraph, witness
 from grader.running.sandbox import Recipe
 
@@ -440,7 +440,7 @@ class Program:
         if self.observation is not None:
             return self.observation
         processes: tuple[Process, ...] = ()
-        edges = ()
+        edges: tuple[Edge, ...] = ()
         leftovers: tuple[Leftover, ...] = ()
         wall, until = time.monotonic() - self._started, time.time()
         try:
@@ -478,6 +478,7 @@ class Program:
             leftovers=leftovers,
             unreaped=history.unreaped() if history and outcome is Outcome.ENDED else (),
             events=history.events(found.of_calls(history), until) if history else (),
+            names=waitgraph.Names((), self.pid, self._ends, history, self._roles).labels() if history else {},
             turns=tuple(self.turns),
         )
         self.close()

@@ -10,7 +10,37 @@ import sys
 import threading
 
 _CALLS = frozenset(
-    ["pipe", "pipe2", "fork", "forkpty", "dup", "dup2", "close", "execv", "execve", "wait", "wait3", "wait4", "waitpid", "waitid", "kill", "killpg", "read", "write", "readv", "writev", "open", "mkfifo", "posix_spawn", "posix_spawnp", "sleep", "pause", "sigwait", "select", "poll"]
+    [
+        "pipe",
+        "pipe2",
+        "fork",
+        "forkpty",
+        "dup",
+        "dup2",
+        "close",
+        "execv",
+        "execve",
+        "wait",
+        "wait3",
+        "wait4",
+        "waitpid",
+        "waitid",
+        "kill",
+        "killpg",
+        "read",
+        "write",
+        "readv",
+        "writev",
+        "open",
+        "mkfifo",
+        "posix_spawn",
+        "posix_spawnp",
+        "sleep",
+        "pause",
+        "sigwait",
+        "select",
+        "poll",
+    ]
 )
 _LOG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "log")
 _open, _write, _close, _getpid = os.open, os.write, os.close, os.getpid

@@ -153,9 +153,9 @@ def _bwrap_options(recipe: Recipe, *, root: bool, terminal: bool, descriptors: l
         options += ["--size", size, "--perms", "1777", "--tmpfs", place]
     options += ["--mqueue", "/dev/mqueue"]
     options += _system_binds() + _folder_binds(_python_folders())
-    for folder in recipe.hide:
-        if str(folder.resolve()).startswith("/usr/"):
-            options += ["--tmpfs", str(folder.resolve())]
+    for hidden in recipe.hide:
+        if str(hidden.resolve()).startswith("/usr/"):
+            options += ["--tmpfs", str(hidden.resolve())]
     options += ["--size", size, "--perms", "0777", "--tmpfs", "/lab"]
     folders = sorted({str(parent) for file in recipe.files for parent in Path(file.path).parents} - {"."})
     for folder in folders:

@@ -5,19 +5,22 @@ pexpect only knows patience; here a read also ends when the program has ended or
 
 from __future__ import annotations
 
+import codecs
+
 import pexpect
 from pexpect.spawnbase import SpawnBase
 
 from grader.running.process import Outcome, Program
 
 
-class _Stream(SpawnBase):  # type: ignore[misc]
+class _Stream(SpawnBase[str]):
     """What pexpect reads from: the output that `Program` has collected so far."""
 
     def __init__(self, program: Program):
         super().__init__(timeout=program.within, encoding="utf-8", codec_errors="backslashreplace")
         self._program = program
         self._taken = 0
+        self._text = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self.outcome = Outcome.REACHED
 
     def read_nonblocking(self, size: int = 1, timeout: float | None = None) -> str:
@@ -31,8 +34,7 @@ class _Stream(SpawnBase):  # type: ignore[misc]
                 raise pexpect.EOF(self.outcome.name)
         data = bytes(store[self._taken : self._taken + size])
         self._taken += len(data)
-        text: str = self._decoder.decode(data, final=False)
-        return text
+        return self._text.decode(data)
 
 
 class Terminal:

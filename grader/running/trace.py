@@ -128,7 +128,7 @@ def _raw(lines: Sequence[str]) -> Iterator[Call]:
         elif rest.startswith("--- "):
             last = Call(at, pid, "signal", rest[4:].removesuffix(" ---"), None)
         elif rest.endswith("<unfinished ...>"):
-            pending[pid] = (at, rest.removesuffix("<unfinished ...>"))
+            pending[pid] = (at, rest.removesuffix("<unfinished ...>").rstrip())
         else:
             resumed = _RESUMED.match(rest)
             if resumed:
@@ -217,7 +217,11 @@ class History:
         """(status, signal name) for each process that ended."""
         found: dict[int, tuple[int | None, str]] = {}
         for call in self.calls:
-            if call.name == "exit":
+            if call.name == "wait4" and call.result and call.result > 0:
+        status = re.search(r"WEXITSTATUS\(s\) == (\d+)|WTERMSIG\(s\) == (\w+)", call.arguments)
+        how = f": {'status ' + status.group(1) if status.group(1) else status.group(2)}" if status else ""
+        return f"wait4(): child {call.result} reaped{how}"
+    if call.name == "exit":
                 found[call.pid] = (call.result, "")
             elif call.name == "killed":
                 found[call.pid] = (None, call.arguments)
@@ -292,6 +296,10 @@ def _words(call: Call) -> str:
             return (
                 f"{call.name}({match.group(1)}, {match.group(3)}): {match.group(3)} is now {match.group(2)}"
             )
+    if call.name == "wait4" and call.result and call.result > 0:
+        status = re.search(r"WEXITSTATUS\(s\) == (\d+)|WTERMSIG\(s\) == (\w+)", call.arguments)
+        how = f": {'status ' + status.group(1) if status.group(1) else status.group(2)}" if status else ""
+        return f"wait4(): child {call.result} reaped{how}"
     if call.name == "exit":
         return f"exits with status {call.result}"
     if call.name == "killed":
@@ -299,7 +307,7 @@ def _words(call: Call) -> str:
     if call.name == "signal":
         return f"receives {call.arguments.split()[0]}"
     if call.error == "unfinished":
-        return f"{call.name}(): did not return"
+        return f"{call.name}({call.arguments.strip().rstrip(',')}): does not return"
     tail = f" = {call.result}" if call.result is not None else ""
     return f"{call.name}({call.arguments}){tail}{' ' + call.error if call.error else ''}"
 

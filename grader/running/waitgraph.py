@@ -74,6 +74,7 @@ class Graph:
     processes: tuple[Process, ...]
     edges: tuple[Edge, ...]
     hung: bool
+    """All processes are stuck: the program can never go on"""
 
 
 class _World:
@@ -346,6 +347,14 @@ class Names:
     def short(self, pid: int) -> str:
         """A process in a word or two, within a sentence."""
         return self._roles.get(pid) or f"process {pid}"
+
+    def labels(self) -> dict[int, str]:
+        """What messages call each process that ever was (`Process.label` for those that still are)."""
+        found = {}
+        for pid in {*self._commands, *self._roles}:
+            name = program_name(self.command(pid) or self.command(self._root), "?")
+            found[pid] = f"{self._roles[pid]} ({name})" if pid in self._roles else f"{name}[{pid}]"
+        return found
 
     def target(self, target: str) -> str:
         """An object in words: ``the pipe from stage 1 to stage 2``, ``standard input``."""

@@ -181,7 +181,8 @@ def _task(pid: int, tid: int) -> Task | None:
         return None
     state = _stat(stat)[0]
     ran, starved, slices = (int(word) for word in numbers.split())
-    call, arguments = "", ()
+    call = ""
+    arguments: tuple[int, ...] = ()
     words = (where or "").split()
     # While it runs the kernel says "running"; -1 is "blocked, but not in a system call" (a page fault).
     if state in "ST" and words and words[0].isdigit():
