@@ -6,14 +6,20 @@ pexpect only knows patience; here a read also ends when the program has ended or
 from __future__ import annotations
 
 import codecs
+from typing import TYPE_CHECKING
 
 import pexpect
 from pexpect.spawnbase import SpawnBase
 
 from grader.running.process import Outcome, Program
 
+if TYPE_CHECKING:
+    _Base = SpawnBase[str]  # generic for the type checker only
+else:
+    _Base = SpawnBase
 
-class _Stream(SpawnBase[str]):
+
+class _Stream(_Base):
     """What pexpect reads from: the output that `Program` has collected so far."""
 
     def __init__(self, program: Program):

@@ -217,11 +217,7 @@ class History:
         """(status, signal name) for each process that ended."""
         found: dict[int, tuple[int | None, str]] = {}
         for call in self.calls:
-            if call.name == "wait4" and call.result and call.result > 0:
-        status = re.search(r"WEXITSTATUS\(s\) == (\d+)|WTERMSIG\(s\) == (\w+)", call.arguments)
-        how = f": {'status ' + status.group(1) if status.group(1) else status.group(2)}" if status else ""
-        return f"wait4(): child {call.result} reaped{how}"
-    if call.name == "exit":
+            if call.name == "exit":
                 found[call.pid] = (call.result, "")
             elif call.name == "killed":
                 found[call.pid] = (None, call.arguments)
