@@ -76,6 +76,7 @@ class Exec:
 
 
 _LINE = re.compile(r"^(\d+)\s+(\d+\.\d+) (.*)$")
+_ENDED = re.compile(r"^\+\+\+ (?:exited with (\d+)|killed by (SIG\w+)).* \+\+\+$")
 _RETURN = re.compile(r"^(.*?)\)\s+= (\S+)(?: (E[A-Z0-9]+))?.*$", re.DOTALL)
 _RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$", re.DOTALL)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
@@ -119,12 +120,11 @@ def _raw(lines: Sequence[str]) -> Iterator[Call]:
         if not match:
             continue  # a line cut by the end of a killed strace
         pid, at, rest = int(match.group(1)), float(match.group(2)), match.group(3)
-        if rest.startswith("+++ exited with "):
-            last = Call(at, pid, "exit", "", int(rest.split()[3]))
-        elif rest.startswith("+++ killed by "):
-            last = Call(at, pid, "killed", rest.split()[3], None)
-        elif rest.startswith("+++ superseded"):
-            continue
+        ended = _ENDED.match(rest)
+        if ended and ended.group(1):
+            last = Call(at, pid, "exit", "", int(ended.group(1)))
+        elif ended:
+            last = Call(at, pid, "killed", ended.group(2), None)
         elif rest.startswith("--- "):
             last = Call(at, pid, "signal", rest[4:].removesuffix(" ---"), None)
         elif rest.endswith("<unfinished ...>"):
@@ -222,6 +222,12 @@ class History:
             elif call.name == "killed":
                 found[call.pid] = (None, call.arguments)
         return found
+
+    @cached_property
+    def stopped(self) -> set[int]:
+        """Processes that a signal stopped and nothing continued: the tracer makes them look like traced ones."""
+        last = {call.pid: call for call in self.calls}
+        return {pid for pid, call in last.items() if call.arguments.startswith("stopped by")}
 
     def unreaped(self) -> tuple[int, ...]:
         """Children of the program itself that it never waited for.

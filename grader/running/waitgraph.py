@@ -80,10 +80,11 @@ class Graph:
 class _World:
     """All that the rules ask about one moment."""
 
-    def __init__(self, seen: Sequence[Seen], ends: Ends, names: Names):
+    def __init__(self, seen: Sequence[Seen], ends: Ends, names: Names, history: History | None):
         self.ends = ends
         self.names = names
         self.seen = [process for process in seen if not process.zombie]
+        self.stopped = history.stopped if history is not None else set()
         self.inner = {process.pid: process.inner for process in seen}
         self.children: dict[int, list[int]] = {}
         for process in seen:
@@ -233,6 +234,8 @@ def _blocked(world: _World, process: Seen, task: Task) -> Blocked | None:
     """The rule for one thread; none if it counts as alive."""
     call = task.call
     if not call:
+        return None
+    if call == "stopped" and task.state == "t" and process.inner not in world.stopped:
         return None
     if call in ("wait4", "waitid", "vfork"):
         return _child(world, process, task)
@@ -402,7 +405,7 @@ def build(
     :param root: the program's own id inside the sandbox
     """
     names = Names(seen, root, ends, history, roles)
-    world = _World(seen, ends, names)
+    world = _World(seen, ends, names, history)
     blocked = {
         process.inner: [_blocked(world, process, task) for task in process.tasks] for process in world.seen
     }
@@ -437,7 +440,7 @@ def _state(process: Seen, threads: Iterable[Blocked | None]) -> State:
     threads = list(threads)
     if process.zombie:
         return State.ZOMBIE
-    if process.state == "T":
+    if any(thread is not None and thread.task.call == "stopped" for thread in threads):
         return State.STOPPED
     if not threads or any(thread is None for thread in threads):
         return State.RUNNING

@@ -188,8 +188,8 @@ def _task(pid: int, tid: int) -> Task | None:
     if state in "ST" and words and words[0].isdigit():
         call = NAMES.get(int(words[0]), "?")
         arguments = tuple(int(word, 16) for word in words[1:7])
-    elif state == "T":
-        call = "stopped"
+    elif state in "Tt":
+        call = "stopped"  # or held by the tracer for a moment: the history tells them apart
     elif (
         state == "D"
         and words

@@ -1,0 +1,7 @@
+// Tries: a compilation that never ends and needs ever more memory.
+#include "/dev/zero"
+
+int main(void)
+{
+    return 0;
+}
