@@ -163,9 +163,11 @@ def _bwrap_options(recipe: Recipe, *, root: bool, terminal: bool, descriptors: l
     for file in recipe.files:
         options += _memory_file(file, "/lab", descriptors)
     if recipe.lines == "python":
-        options += ["--perms", "0777", "--dir", lines.FOLDER, "--setenv", "PYTHONPATH", lines.FOLDER]
+        options += ["--size", "4194304", "--perms", "0777", "--tmpfs", lines.FOLDER]
+        options += ["--setenv", "PYTHONPATH", lines.FOLDER]
         options += _memory_file(lines.recorder(), lines.FOLDER, descriptors)
-    return [*options, "--chdir", "/lab"]
+    # bwrap's own tmpfs at / and /dev have no size limit: nothing may be written there
+    return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/lab"]
 
 
 def _memory_file(file: SourceFile, folder: str, descriptors: list[int]) -> list[str]:

@@ -79,7 +79,7 @@ def test_its_own_loopback_works(launch: Launch) -> None:
 def test_the_system_is_read_only_and_no_rights_remain(launch: Launch) -> None:
     said = _says(
         launch,
-        "import os\nfor path in ('/usr/x', '/etc/x', '/x', '/usr/bin/x'):\n    try: open(path, 'w'); print('wrote', path)\n"
+        "import os\nfor path in ('/usr/x', '/etc/x', '/x', '/dev/x', '/usr/bin/x'):\n    try: open(path, 'w'); print('wrote', path)\n"
         "    except OSError: pass\n"
         "print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapBnd', 'NoNewPrivs'))])",
     )
