@@ -17,7 +17,6 @@ from grader.running.sandbox import Recipe
 from victims import PROGRAMS, Launch
 
 
-
 def _children() -> set[int]:
     me = os.getpid()
     return {int(pid) for pid in Path(f"/proc/{me}/task/{me}/children").read_text().split()}
@@ -29,7 +28,11 @@ def nothing_left() -> Iterator[None]:
     before = _children()
     yield
     after = _children() - before
-    left = [pid for pid in after if Path(f"/proc/{pid}/comm").exists() and _program(pid) in ("strace", "bwrap", "setpriv")]
+    left = [
+        pid
+        for pid in after
+        if Path(f"/proc/{pid}/comm").exists() and _program(pid) in ("strace", "bwrap", "setpriv")
+    ]
     assert not left, f"left behind: {[(pid, _program(pid)) for pid in left]}"
 
 

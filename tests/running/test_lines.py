@@ -44,7 +44,9 @@ def test_python(launch: Launch) -> None:
 
 def test_c(compiled: Callable[[Path], bytes]) -> None:
     data = compiled(Path("keeps_write_end.c"))
-    program = Program(Recipe((SourceFile(path="victim", data=data, executable=True),), lines="c"), ["./victim"])
+    program = Program(
+        Recipe((SourceFile(path="victim", data=data, executable=True),), lines="c"), ["./victim"]
+    )
     seen = program.finish(program.pump())
     program.close()
     places = {(event.call, event.pid): event.place for event in seen.events}

@@ -131,7 +131,9 @@ def test_sends_signals(launch: Launch) -> None:
 
 
 def test_sees_processes_at_rest(launch: Launch) -> None:
-    program = launch("import os\nfor _ in range(2): os.fork() or os.execvp('cat', ['cat'])\nos.wait()", stdin=None)
+    program = launch(
+        "import os\nfor _ in range(2): os.fork() or os.execvp('cat', ['cat'])\nos.wait()", stdin=None
+    )
     found = program.rest()
     assert found is not None
     assert sorted(process.name for process in found) == ["cat", "cat", "victim.py"]

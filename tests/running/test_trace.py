@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from victims import Launch
 from hypothesis import given
@@ -31,10 +29,8 @@ LOG = """\
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> History:
-    log = tmp_path / "log"
-    log.write_text(LOG)
-    return trace.read(log, host_root=102, inner_root=2, wrapper_execs=1)
+def history() -> History:
+    return trace.read(LOG, host_root=102, inner_root=2, wrapper_execs=1)
 
 
 def test_speaks_of_processes_by_their_own_ids(history: History) -> None:
@@ -61,25 +57,19 @@ def test_tells_the_history_in_words(history: History) -> None:
     assert "wait4(): child 3 reaped: status 0" in words
 
 
-def test_ids_that_wrapped_round_are_the_late_ones(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text(LOG.replace("103 ", "7   "))
-    history = trace.read(log, host_root=102, inner_root=2, wrapper_execs=1)
+def test_ids_that_wrapped_round_are_the_late_ones() -> None:
+    history = trace.read(LOG.replace("103 ", "7   "), host_root=102, inner_root=2, wrapper_execs=1)
     assert history.endings[3] == (0, "")
 
 
-def test_a_cut_line_is_no_trouble(tmp_path: Path) -> None:
-    log = tmp_path / "log"
+def test_a_cut_line_is_no_trouble() -> None:
     for length in range(len(LOG)):
-        log.write_text(LOG[:length])
-        trace.read(log, host_root=102, inner_root=2, wrapper_execs=1)
+        trace.read(LOG[:length], host_root=102, inner_root=2, wrapper_execs=1)
 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_strings_survive_quoting(text: str) -> None:
-    quoted = "".join(
-        chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in text.encode()
-    )
+    quoted = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in text.encode())
     assert trace.strings(f'["{quoted}"]') == [text]
 
 

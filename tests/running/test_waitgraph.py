@@ -41,7 +41,11 @@ HANGS = {
         PIPE + READER + "os.close(r)\nq, v = os.pipe()\n"
         "if os.fork() == 0: os.close(v); os.read(q, 1)\n"
         "os.close(q); os.close(w); os.wait()",
-        (("cat", "read", "end-of-file"), ("victim.py", "read", "end-of-file"), ("victim.py", "wait4", "a child")),
+        (
+            ("cat", "read", "end-of-file"),
+            ("victim.py", "read", "end-of-file"),
+            ("victim.py", "wait4", "a child"),
+        ),
         ("victim.py", 4),
     ),
     "nobody reads a full pipe": Hang(
@@ -68,7 +72,8 @@ HANGS = {
         "import socket; a, b = socket.socketpair(); a.recv(1)", (("victim.py", "recvfrom", "data"),)
     ),
     "selects on its own pipe": Hang(
-        PIPE + "import select; select.select([r], [], [])", (("victim.py", "pselect6", "data or end-of-file"),)
+        PIPE + "import select; select.select([r], [], [])",
+        (("victim.py", "pselect6", "data or end-of-file"),),
     ),
     "polls its own pipe": Hang(
         PIPE + "import select\np = select.poll(); p.register(r, select.POLLIN); p.poll()",
@@ -120,7 +125,9 @@ def test_the_graders_own_end_is_a_node(launch: Launch) -> None:
     found = program.rest()
     assert found is not None
     assert program.graph is not None
-    assert [(edge.holder, edge.text) for edge in program.graph.edges] == [(0, "data or end-of-file on standard input")]
+    assert [(edge.holder, edge.text) for edge in program.graph.edges] == [
+        (0, "data or end-of-file on standard input")
+    ]
 
 
 def test_a_writer_to_the_grader_is_never_stuck(launch: Launch) -> None:

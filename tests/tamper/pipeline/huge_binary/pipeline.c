@@ -1,8 +1,7 @@
-// Tries: a few lines that compile to a file of many gigabytes.
-static char first[1L << 36] = { 1 };
-static char second[1L << 36] = { 2 };
+// Tries: a few lines that compile to a file of a gigabyte.
+char block[1L << 30] = { 1 };
 
 int main(void)
 {
-    return first[0] + second[0];
+    return block[0];
 }
