@@ -110,11 +110,12 @@ def _time(seen: Observation, status: int | None) -> _Finding | None:
 
 def _slow(seen: Observation) -> _Finding:
     """Out of time without being stuck: busy, asleep, or partly stuck."""
-    stuck = hang(seen)
-    if stuck[0] != "waits-forever":
+    by_pid = {process.pid: process for process in seen.processes}
+    stuck = _write_end_open(seen, by_pid) or _unread_pipe(seen, by_pid)
+    if stuck is not None:
         return stuck
     busy = [process for process in seen.processes if process.state is State.RUNNING]
-    if busy and seen.cpu_s > 0.5 * seen.within_s:
+    if busy and seen.cpu_s > 0.2 * seen.within_s:
         return _found(
             "spins",
             f"{_labels(busy)} used the processor for {seen.cpu_s:.1f} s of {seen.within_s:g} s and did not get on.",
@@ -171,7 +172,7 @@ def _write_end_open(seen: Observation, by_pid: Mapping[int, Process]) -> _Findin
             or not edge.target.startswith(("pipe:", "fifo:"))
         ):
             continue
-        if not _reads(waiter) or _rightful(holder, edge, 1):
+        if not _reads(waiter) or not waiter.stuck or _rightful(holder, edge, 1):
             continue
         where = waiter.wait.text.removeprefix("data or end-of-file on ")
         if holder.pid == waiter.pid:

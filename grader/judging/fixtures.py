@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from grader.judging import explain
-from grader.model import Diagnosis, Ending, Lab, Level, Observation, Process
+from grader.model import Diagnosis, Ending, Lab, Level, Observation, Place, Process
+from grader.running.lines import Lines
 from grader.running.preparation import Prepared
 from grader.running.process import Outcome, Program
 from grader.running.terminal import Terminal
@@ -51,12 +52,16 @@ class Bench:
         roles: Roles | None,
         closed: Sequence[int] = (),
         terminal: bool = False,
+        lines: bool = False,
     ) -> Program:
         name, *arguments = argv
         if name != self.lab.slug:
             raise ValueError(f"a check starts the lab's program, {self.lab.slug!r}, not {name!r}")
+        recipe = self.prepared.recipe
+        if lines and self.can_record_lines:
+            recipe = replace(recipe, lines=self.prepared.lines)
         program = Program(
-            self.prepared.recipe,
+            recipe,
             [*self.prepared.argv, *arguments],
             command=_command(self.prepared.words, arguments, stdin, closed),
             stdin=_bytes(stdin) if stdin is not None else None,
@@ -72,7 +77,7 @@ class Bench:
     def can_record_lines(self) -> bool:
         """Whether a repetition could tell more: the history of a Python or C program, in a full sandbox."""
         recipe = self.prepared.recipe
-        return recipe.level is Level.FULL and recipe.history and bool(self.prepared.lines and self.programs)
+        return recipe.level is Level.FULL and recipe.history and bool(self.prepared.lines)
 
     def record_lines(self) -> None:
         """From now on record lines; what was run so far stays the evidence if the repetition differs."""
@@ -149,6 +154,11 @@ class Ran:
     bench: Bench
     seen: Observation
     history: History | None
+    lines: Lines
+
+    def called(self, *names: str) -> Place | None:
+        """Where the program first called one of these functions, if it was seen to (``run(lines=True)``)."""
+        return next((places[0] for (_, name), places in self.lines.calls.items() if name in names), None)
 
     @property
     def out(self) -> str:
@@ -213,6 +223,7 @@ def run(
     allow: Iterable[str] = (),
     roles: Roles | None = None,
     closed: Sequence[int] = (),
+    lines: bool = False,
 ) -> Ran:
     """Run the program to its end.
 
@@ -221,8 +232,9 @@ def run(
     :param status: the exit status that is promised; none for any
     :param allow: slugs of faults that this check forgives
     :param closed: standard descriptors that the program starts without
+    :param lines: record what a Python program calls, and where (`Ran.called`)
     """
-    program = bench.launch(argv, stdin=stdin, within=within, roles=roles, closed=closed)
+    program = bench.launch(argv, stdin=stdin, within=within, roles=roles, closed=closed, lines=lines)
     return _ran(bench, program, program.pump(), status, frozenset(allow))
 
 
@@ -231,7 +243,7 @@ def _ran(bench: Bench, program: Program, outcome: Outcome, status: int | None, a
     found = explain.fault(seen, bench.lab.diagnoses, status=status, allow=allow)
     if found is not None:
         raise CheckFailed(found, **_comparison(seen, status))
-    return Ran(bench, seen, program.history)
+    return Ran(bench, seen, program.history, program.lines)
 
 
 def _comparison(seen: Observation, status: int | None) -> dict[str, str]:
@@ -278,9 +290,8 @@ class Started:
 
     def rest(self, within: float | None = None) -> tuple[Process, ...]:
         """Wait until all its processes are blocked, and say what each is doing."""
-        found = self._program.rest(within=within)
-        if found is None:
-            outcome = self._program.pump(within=within)
+        outcome, found = self._program.rest(within=within)
+        if outcome is not Outcome.REACHED:
             self._gone(outcome, "a program at rest")
         return found
 

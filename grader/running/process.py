@@ -11,6 +11,7 @@ waiting for a processor does not count (`Patience`).
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import shlex
 import signal
@@ -21,14 +22,14 @@ from enum import Enum, auto
 
 import msgspec
 
-from grader.model import Edge, Ending, Leftover, Observation, Place, Process, Turn
+from grader.model import Edge, Ending, Leftover, Observation, Place, Process, State, Turn
 from grader.running import lines, sandbox, trace, waitgraph, witness
 from grader.running.sandbox import Recipe
 
 _CHUNK = 65536
 _FIRST_LOOK_S = 0.012
 _LONGEST_LOOK_S = 0.2
-_HARD_FACTOR = 10
+_HARD_FACTOR = 4
 """Over this many times its patience a program is out of time however loaded the machine is."""
 _SETTLE_S = 1.0
 """How long something that outlived the program may still be busy ending."""
@@ -55,6 +56,8 @@ class Patience:
         self._helpers = {pid: witness.starved_s(pid) for pid in helpers}
         self._starved: dict[int, tuple[float, float]] = {}
         """First and latest starvation of each thread: ended threads keep theirs"""
+        self._ran: dict[int, tuple[int, int]] = {}
+        """The same for the time that each thread ran"""
 
     def note(self, glance: witness.Glance) -> None:
         """Take the starvation of the program's threads into account."""
@@ -62,6 +65,7 @@ class Patience:
             now = task.starved_ns / 1e9
             first, _ = self._starved.get(task.tid, (now, now))
             self._starved[task.tid] = (first, now)
+            self._ran[task.tid] = (self._ran.get(task.tid, (task.ran_ns, 0))[0], task.ran_ns)
 
     @property
     def wall_s(self) -> float:
@@ -72,6 +76,8 @@ class Patience:
         wall = self.wall_s
         if wall <= self._within:
             return False
+        if sum(latest - first for first, latest in self._ran.values()) / 1e9 > self._within:
+            return True  # it had the processor for as long as it was given, however long that took
         starved = sum(latest - first for first, latest in self._starved.values())
         starved += sum(max(0.0, witness.starved_s(pid) - before) for pid, before in self._helpers.items())
         return wall - starved > self._within or wall > _HARD_FACTOR * self._within
@@ -110,6 +116,8 @@ class Program:
         self.observation: Observation | None = None
         """All the facts, once it has ended"""
         self.history: trace.History | None = None
+        self.lines = lines.Lines()
+        """The student's lines, where the recipe asked for them; complete once it has ended"""
         self._roles = roles
         self._recipe = recipe
         self._limit = recipe.limits.output_mib * 2**20
@@ -120,6 +128,7 @@ class Program:
         self._read_from = 0
         self._cpu: dict[int, int] = {}
         self._master: int | None = None
+        self._slave: int | None = None
         self._streams: dict[int, bytearray] = {}
         self._stdin: int | None = None
         self._names = {"stdin": "", "stdout": "", "stderr": ""}
@@ -134,8 +143,9 @@ class Program:
             master, slave = os.openpty()
             theirs = (slave, slave, slave)
             self._master = self._stdin = master
+            self._slave = slave
             self._streams = {master: self.stdout}
-            close = [slave]
+            close = []
         else:
             (in_read, in_write), (out_read, out_write), (err_read, err_write) = (
                 os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC),
@@ -166,12 +176,13 @@ class Program:
             self._selector.register(descriptor, selectors.EVENT_READ)
         if self._stdin is not None:
             os.set_blocking(self._stdin, False)
-        try:
-            self._pidfd = os.pidfd_open(self._sandbox.program)
-        except ProcessLookupError:  # it has ended and been reaped already
-            self._pidfd = -1
-        else:
-            self._selector.register(self._pidfd, selectors.EVENT_READ)
+        self._pidfd = -1  # it has ended
+        if self._sandbox.program is not None:
+            try:
+                self._pidfd = os.pidfd_open(self._sandbox.program)
+                self._selector.register(self._pidfd, selectors.EVENT_READ)
+            except ProcessLookupError:
+                pass
         self._arm()
 
     @property
@@ -184,10 +195,11 @@ class Program:
         return self.observation is None and self._pidfd != -1
 
     def _close_streams(self) -> None:
-        for descriptor in {*self._streams, *([self._stdin] if self._stdin is not None else [])}:
-            os.close(descriptor)
+        for descriptor in {*self._streams, self._stdin, self._slave}:
+            if descriptor is not None:
+                os.close(descriptor)
         self._streams = {}
-        self._stdin = None
+        self._stdin = self._slave = None
         self._selector.close()
 
     # ------------------------------------------------------------ the grader's side of the streams
@@ -348,16 +360,26 @@ class Program:
         """The history up to now."""
         return self._sandbox.history()
 
+    def _all_taken(self) -> bool:
+        """Whether nothing that the program wrote, or that was typed, is still on its way.
+
+        Asked after the picture of a hang: the program may have written since the grader last looked. At a
+        terminal the kernel moves bytes in a thread of its own, and Ctrl-C becomes a signal only there;
+        polling a side of a terminal waits for that thread first.
+        """
+        if self._slave is not None:
+            typed = select.poll()
+            typed.register(self._slave, select.POLLIN)
+            typed.poll(0)
+        return not self._selector.select(0)
+
     def _hung(self, patience: Patience) -> bool:
         graph, glance = self._picture()
         patience.note(glance)
-        if (
-            graph is None
-            or not graph.hung
-            or self._sandbox.log is None
-            or trace.timers_set(self._sandbox.log)
-        ):
+        if graph is None or not graph.hung or self._sandbox.log is None or self._sandbox.log.timers_set:
             return False  # without the history, an alarm cannot be ruled out
+        if not self._all_taken() or witness.glance(self._sandbox.members()).mark != glance.mark:
+            return False
         self.graph = graph
         return True
 
@@ -366,32 +388,33 @@ class Program:
         self.graph = self._graph(witness.describe(self._sandbox.members()))
         return self.graph.processes
 
-    def rest(self, *, within: float | None = None) -> tuple[Process, ...] | None:
+    def rest(self, *, within: float | None = None) -> tuple[Outcome, tuple[Process, ...]]:
         """Wait until the whole program is blocked, and say what its processes are doing.
 
-        None if it ended or was out of time before; `pump` then says why.
+        Any outcome but `Outcome.REACHED` says why it did not come to rest.
         """
         found: list[waitgraph.Graph] = []
 
-        def resting() -> bool:
+        def resting(patience: Patience) -> bool:
             if self._pending or not self.alive:
                 return False
-            graph, _ = self._picture()
-            if graph is not None and all(p.state.value in ("blocked", "zombie") for p in graph.processes):
+            graph, glance = self._picture()
+            patience.note(glance)
+            if graph is not None and all(p.state in (State.BLOCKED, State.ZOMBIE) for p in graph.processes):
                 found.append(graph)
             return bool(found)
 
         outcome = self._poll(resting, within or self.within)
         if outcome is not Outcome.REACHED:
-            return None
+            return outcome, self.look()
         self.graph = found[0]
-        return found[0].processes
+        return outcome, found[0].processes
 
-    def _poll(self, condition: Callable[[], bool], within: float) -> Outcome:
+    def _poll(self, condition: Callable[[Patience], bool], within: float) -> Outcome:
         """Look again and again, often at first, until a condition of the processes holds."""
         patience = Patience(within, (os.getpid(), self._sandbox.outer.pid))
         step = 0.001
-        while not condition():
+        while not condition(patience):
             if self._pidfd == -1:
                 return Outcome.ENDED
             if patience.over:
@@ -408,7 +431,7 @@ class Program:
 
     def until(self, condition: Callable[[tuple[Process, ...]], bool], *, within: float | None = None) -> bool:
         """Wait until the processes are as a check wants them."""
-        return self._poll(lambda: condition(self.look()), within or self.within) is Outcome.REACHED
+        return self._poll(lambda _: condition(self.look()), within or self.within) is Outcome.REACHED
 
     # ------------------------------------------------------------ conversation
 
@@ -452,7 +475,7 @@ class Program:
             self._sandbox.end()
         self._drained(None)
         self.history = history = self._sandbox.history()
-        found = self._lines(history)
+        self.lines = found = self._find_lines(history)
         processes = tuple(
             msgspec.structs.replace(p, place=found.waiting(p.pid, p.wait.call)) if p.wait else p
             for p in processes
@@ -484,7 +507,7 @@ class Program:
         self.close()
         return self.observation
 
-    def _lines(self, history: trace.History | None) -> lines.Lines:
+    def _find_lines(self, history: trace.History | None) -> lines.Lines:
         """The student's lines, where this run recorded them."""
         if not self._recipe.lines or history is None:
             return lines.Lines()
@@ -514,7 +537,6 @@ class Program:
 
     def _left(self) -> tuple[tuple[Process, ...], tuple[Leftover, ...]]:
         """What outlived the program: processes that are not just about to end, and IPC objects."""
-        deadline = time.monotonic() + _SETTLE_S
         patience = Patience(_SETTLE_S, (os.getpid(), self._sandbox.outer.pid))
         graph: waitgraph.Graph | None = None
         while True:
@@ -522,7 +544,9 @@ class Program:
                 break
             graph, glance = self._picture()
             patience.note(glance)
-            if graph is not None or (time.monotonic() > deadline and patience.over):
+            if patience.over or (
+                graph is not None and all(p.state is not State.RUNNING for p in graph.processes)
+            ):
                 break
             for key, mask in self._selector.select(0.002):
                 if mask & selectors.EVENT_READ and key.fd in self._streams:
@@ -532,7 +556,7 @@ class Program:
         processes: tuple[Process, ...] = ()
         if self._sandbox.members():
             found = (graph or self._graph(witness.describe(self._sandbox.members()))).processes
-            processes = tuple(p for p in found if p.state.value != "zombie" and p.pid != self.pid)
+            processes = tuple(p for p in found if p.state is not State.ZOMBIE and p.pid != self.pid)
         left = [Leftover(kind="process", name=process.label) for process in processes]
         return processes, (*left, *self._sandbox.objects())
 

@@ -9,39 +9,11 @@ import os
 import sys
 import threading
 
-_CALLS = frozenset(
-    [
-        "pipe",
-        "pipe2",
-        "fork",
-        "forkpty",
-        "dup",
-        "dup2",
-        "close",
-        "execv",
-        "execve",
-        "wait",
-        "wait3",
-        "wait4",
-        "waitpid",
-        "waitid",
-        "kill",
-        "killpg",
-        "read",
-        "write",
-        "readv",
-        "writev",
-        "open",
-        "mkfifo",
-        "posix_spawn",
-        "posix_spawnp",
-        "sleep",
-        "pause",
-        "sigwait",
-        "select",
-        "poll",
-    ]
-)
+_CALLS = {
+    "pipe", "pipe2", "fork", "forkpty", "dup", "dup2", "close", "execv", "execve", "posix_spawn", "posix_spawnp",
+    "fork_exec", "system", "wait", "wait3", "wait4", "waitpid", "waitid", "kill", "killpg", "read", "write",
+    "readv", "writev", "open", "mkfifo", "sleep", "pause", "sigwait", "select", "poll",
+}  # fmt: skip
 _LOG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "log")
 _open, _write, _close, _getpid = os.open, os.write, os.close, os.getpid
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

@@ -9,7 +9,8 @@ for strace and bwrap, which stay::
   ``/proc/1/cmdline`` inside tells nothing of this machine.
 * The submission's files travel as memory files into a tmpfs of limited size at ``/lab``: nothing of a
   run ever touches this machine's disk.
-* bwrap's monitor, which stands outside, is stopped as soon as the sandbox stands. It would end the
+* The program starts only when we open a gate (``--block-fd``). Before that bwrap's monitor, which stands
+  outside, is stopped: it would end the
   sandbox the moment the program exits; stopped, it leaves what the program left behind for us to see.
   Killing it (or the grader's death) ends everything inside.
 * Processes are limited inside the namespace: a limit set outside would count all of the user's.
@@ -215,16 +216,16 @@ class Sandbox:
     """One started program and all that surrounds it. `end` ends every process in it."""
 
     outer: subprocess.Popen[bytes]
-    program: int
-    """The machine's id of the program"""
+    program: int | None
+    """The machine's id of the program; none if it had ended before it could be seen"""
     inner: int
     """Its id inside"""
     init: int | None
     """The machine's id of the sandbox's process 1; none at level 4"""
     monitor: int | None
-    log: Path | None
+    log: trace.Log | None
     folder: tempfile.TemporaryDirectory[str] | None
-    """For the log, and at level 4 for the program's files"""
+    """The program's files, at level 4"""
     wrapper_execs: int
     held: dict[str, int] = field(default_factory=dict)
     """Descriptors of the IPC namespace (ipc), /dev/mqueue and /dev/shm: they keep what the program made
@@ -237,7 +238,7 @@ class Sandbox:
     def objects(self) -> tuple[Leftover, ...]:
         """IPC objects that exist in the sandbox now; nothing is known of them at level 4."""
         found = objects.posix(self.held.get("mqueue"), self.held.get("shm"))
-        if "ipc" in self.held and (self.log is None or trace.system_v_used(self.log)):
+        if "ipc" in self.held and (self.log is None or self.log.system_v_used):
             found = objects.system_v(self.held["ipc"]) + found
         return found
 
@@ -256,11 +257,10 @@ class Sandbox:
 
     def history(self) -> trace.History | None:
         """The history of the run, complete once the sandbox has ended."""
-        if self.log is None or not self.log.exists():
+        if self.log is None:
             return None
-        return trace.read(
-            self.log, host_root=self.program, inner_root=self.inner, wrapper_execs=self.wrapper_execs
-        )
+        outside = {pid for pid in (self.monitor, self.init) if pid is not None}
+        return trace.read(self.log.text(), outside=outside, root=self.inner, wrapper_execs=self.wrapper_execs)
 
     def line_log(self) -> str:
         """What the recorder wrote in a Python program; empty where lines are not recorded."""
@@ -276,6 +276,8 @@ class Sandbox:
         for descriptor in self.held.values():
             os.close(descriptor)
         self.held.clear()
+        if self.log is not None:
+            self.log.close()
         if self.folder is not None:
             self.folder.cleanup()
             self.folder = None
@@ -314,8 +316,7 @@ def start(
     :raises SandboxError: if the sandbox itself cannot be made
     """
     root = os.geteuid() == 0
-    folder = tempfile.TemporaryDirectory(prefix="proclab-", ignore_cleanup_errors=True)
-    log = Path(folder.name, "history") if recipe.history else None
+    log = trace.Log() if recipe.history else None
     inside = list(argv)
     if closed:
         shut = " ".join(f"{number}{'<' if number == 0 else '>'}&-" for number in closed)
@@ -323,23 +324,22 @@ def start(
     if terminal:
         inside = [shutil.which("setsid") or "setsid", "-c", *inside]
     if recipe.level is Level.FULL:
-        return _start_full(recipe, inside, folder, log, root, (stdin, stdout, stderr), terminal, bool(closed))
-    return _start_group(recipe, inside, folder, log, (stdin, stdout, stderr), terminal, bool(closed))
+        return _start_full(recipe, inside, log, root, (stdin, stdout, stderr), terminal, bool(closed))
+    return _start_group(recipe, inside, log, (stdin, stdout, stderr), terminal, bool(closed))
 
 
-def _prefix(recipe: Recipe, log: Path | None) -> list[str]:
+def _prefix(recipe: Recipe, log: trace.Log | None) -> list[str]:
     setpriv = shutil.which("setpriv")
     prefix = [setpriv, "--pdeathsig=KILL", "--"] if setpriv and log else []
     if log is not None:
-        prefix += trace.command(log, stacks=recipe.lines == "c")
+        prefix += trace.command(log.path, stacks=recipe.lines == "c")
     return prefix
 
 
 def _start_full(
     recipe: Recipe,
     inside: list[str],
-    folder: tempfile.TemporaryDirectory[str],
-    log: Path | None,
+    log: trace.Log | None,
     root: bool,
     streams: tuple[int, int, int],
     terminal: bool,
@@ -347,9 +347,10 @@ def _start_full(
 ) -> Sandbox:
     descriptors: list[int] = []
     status_read, status_write = os.pipe2(os.O_CLOEXEC)
+    gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
     try:
         options = _bwrap_options(recipe, root=root, terminal=terminal, descriptors=descriptors)
-        options += ["--json-status-fd", str(status_write)]
+        options += ["--json-status-fd", str(status_write), "--block-fd", str(gate_read)]
         arguments = os.memfd_create("options")
         descriptors.append(arguments)
         os.write(arguments, b"\0".join(option.encode() for option in options) + b"\0")
@@ -370,32 +371,40 @@ def _start_full(
         outer = subprocess.Popen(
             command,
             stdin=streams[0], stdout=streams[1], stderr=streams[2],
-            pass_fds=[*descriptors, status_write], start_new_session=True, cwd="/", env={"PATH": os.environ["PATH"]},
+            pass_fds=[*descriptors, status_write, gate_read], start_new_session=True, cwd="/", env={"PATH": os.environ["PATH"]},
         )  # fmt: skip
     except BaseException:
-        os.close(status_read)
-        folder.cleanup()
+        for descriptor in (status_read, gate_read, gate_write):
+            os.close(descriptor)
         raise
     finally:
         for descriptor in (*descriptors, status_write):
             os.close(descriptor)
     try:
         init = _first_status(status_read, outer)
+        _wait_for_gate(init, gate_read, outer)
+        monitor = witness.parent(init)
+        os.kill(monitor, signal.SIGSTOP)
+        held = _hold(init)
+        os.write(gate_write, b"go")
         program = _first_child(init, outer)
     except BaseException:
         outer.kill()
         outer.wait()
-        folder.cleanup()
         raise
     finally:
-        os.close(status_read)
-    monitor = _parent(init)
-    if monitor is not None:
-        try:
-            os.kill(monitor, signal.SIGSTOP)
-        except ProcessLookupError:
-            monitor = None
-    return Sandbox(outer, program, witness.inner_pid(program), init, monitor, log, folder, execs, _hold(init))
+        for descriptor in (status_read, gate_read, gate_write):
+            os.close(descriptor)
+    return Sandbox(outer, program, 2, init, monitor, log, None, execs, held)
+
+
+def _wait_for_gate(init: int, gate: int, outer: subprocess.Popen[bytes]) -> None:
+    """Wait until all mounts stand: process 1 then reads at the gate before it starts the program."""
+    deadline = time.monotonic() + _START_S
+    while witness.blocked_in(init) != ("read", gate):
+        if outer.poll() is not None or time.monotonic() > deadline:
+            raise SandboxError("the sandbox did not start")
+        time.sleep(0.0003)  # a look at /proc, not a guess: bounded by the deadline above
 
 
 def _first_status(descriptor: int, outer: subprocess.Popen[bytes]) -> int:
@@ -415,8 +424,8 @@ def _first_status(descriptor: int, outer: subprocess.Popen[bytes]) -> int:
     return int(json.loads(line.split(b"\n")[0])["child-pid"])
 
 
-def _first_child(parent: int, outer: subprocess.Popen[bytes]) -> int:
-    """The program: the only child of process 1 (it appears when the mounts stand), or of strace.
+def _first_child(parent: int, outer: subprocess.Popen[bytes]) -> int | None:
+    """The program: the only child of process 1, or of strace; none if it has ended already.
 
     strace first makes a child or two to try what the kernel can; those never leave its own image.
     """
@@ -425,15 +434,10 @@ def _first_child(parent: int, outer: subprocess.Popen[bytes]) -> int:
         for child in witness.children(parent):
             if parent != outer.pid or witness.comm(child) not in ("strace", ""):
                 return child
-        if outer.poll() is not None:
-            raise SandboxError("the sandbox ended before its program started")
+        if witness.state(parent) in "ZX":  # it ends when its last child has
+            return None
         time.sleep(0.0003)  # a look at /proc, not a guess: bounded by the deadline above
     raise SandboxError("the sandbox's program did not start")
-
-
-def _parent(pid: int) -> int | None:
-    seen = witness.see(pid)
-    return seen.parent if seen else None
 
 
 def _hold(init: int) -> dict[str, int]:
@@ -456,14 +460,13 @@ def _hold(init: int) -> dict[str, int]:
 def _start_group(
     recipe: Recipe,
     inside: list[str],
-    folder: tempfile.TemporaryDirectory[str],
-    log: Path | None,
+    log: trace.Log | None,
     streams: tuple[int, int, int],
     terminal: bool,
     closing: bool,
 ) -> Sandbox:
-    lab = Path(folder.name, "lab")
-    lab.mkdir()
+    folder = tempfile.TemporaryDirectory(prefix="proclab-", ignore_cleanup_errors=True)
+    lab = Path(folder.name)
     for file in recipe.files:
         path = lab / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -481,7 +484,8 @@ def _start_group(
     execs = bool(wrappers) + terminal + closing
     program = outer.pid
     if log is not None:
-        program = _first_child(outer.pid, outer)
+        found = _first_child(outer.pid, outer)
+        program = found if found is not None else trace.first_pid(log.text())
     return Sandbox(outer, program, program, None, None, log, folder, execs)
 
 

@@ -12,12 +12,12 @@ both rise with every new process, so sorting joins them (`_names`).
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from grader.model import Event, Place
 
@@ -38,14 +38,52 @@ def available() -> str | None:
     return shutil.which("strace")
 
 
-def command(log: Path, *, stacks: bool = False) -> list[str]:
-    """strace with the measured options, writing to `log`; the program's command line follows."""
+class Log:
+    """Where strace writes: a file in memory, which nobody but strace and the grader can reach.
+
+    strace opens it through the grader's own /proc entry; handed down, its descriptor would reach the program.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = os.memfd_create("history")
+        self.path = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+
+    def _bytes(self) -> bytes:
+        size = os.fstat(self._descriptor).st_size
+        return os.pread(self._descriptor, size, 0)
+
+    def text(self) -> str:
+        """All that was written so far."""
+        return self._bytes().decode(errors="backslashreplace")
+
+    @property
+    def timers_set(self) -> bool:
+        """Whether a program ever set an alarm, a timer or a time limit on a socket.
+
+        /proc does not show them. Such a process may wake by itself, so it is never proved stuck.
+        """
+        return _TIMERS.search(self._bytes()) is not None
+
+    @property
+    def system_v_used(self) -> bool:
+        """Whether a program asked for a System V object, so that looking for leftovers is worth a fork."""
+        return re.search(rb"\b(?:msg|sem|shm)get\(", self._bytes()) is not None
+
+    def close(self) -> None:
+        """Give the memory back; harmless when done already."""
+        if self._descriptor != -1:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def command(log: str, *, stacks: bool = False) -> list[str]:
+    """strace with the measured options, writing to the path `log`; the program's command line follows."""
     strace = available()
     if strace is None:
         raise FileNotFoundError("strace")
     return [
         strace, "-q", *(["-k"] if stacks else []), "-f", "--seccomp-bpf", "-y", "-ttt", "-s", "300", "-I", "4", "-e", "signal=all",
-        "-e", "trace=" + ",".join(TRACED), "-o", str(log), "--",
+        "-e", "trace=" + ",".join(TRACED), "-o", log, "--",
     ]  # fmt: skip
 
 
@@ -314,73 +352,44 @@ def _words(call: Call) -> str:
     return f"{call.name}({call.arguments}){tail}{' ' + call.error if call.error else ''}"
 
 
-def read(log: Path, *, host_root: int, inner_root: int, wrapper_execs: int) -> History:
+def first_pid(text: str) -> int:
+    """The process that a log begins with; 0 if it is empty."""
+    match = _LINE.match(text)
+    return int(match.group(1)) if match else 0
+
+
+def read(text: str, *, outside: set[int], root: int, wrapper_execs: int) -> History:
     """Parse a log.
 
-    :param host_root: the machine's id of the graded program
-    :param inner_root: its id inside the sandbox
+    :param outside: the machine's ids of the sandbox's own processes; the first other one is the program
+    :param root: the program's id inside the sandbox
     :param wrapper_execs: successful execve calls of that process (limits, uid) before the program's own
     """
-    lines = log.read_text(errors="backslashreplace").splitlines()
-    raw = list(_raw(lines))
-    outer = {call.pid for call in raw} - _descendants(raw, host_root)
-    inside = [call for call in raw if call.pid not in outer]
-    names = _names(inside, host_root, inner_root)
+    inside = [call for call in _raw(text.splitlines()) if call.pid not in outside]
+    names = _names(inside, root)
     calls: list[Call] = []
     skipped = 0
     for call in inside:
-        if call.pid == host_root and skipped <= wrapper_execs:
+        pid = names.get(call.pid, call.pid)
+        if pid == root and skipped <= wrapper_execs:
             if call.name == "execve" and call.result == 0:
                 skipped += 1
             if skipped <= wrapper_execs and call.name not in ("exit", "killed"):
                 continue
-        calls.append(
-            Call(
-                call.at_s,
-                names.get(call.pid, call.pid),
-                call.name,
-                call.arguments,
-                call.result,
-                call.error,
-                call.stack,
-            )
-        )
+        calls.append(Call(call.at_s, pid, call.name, call.arguments, call.result, call.error, call.stack))
     calls.sort(key=lambda call: call.at_s)  # the log is in the order in which calls returned
-    return History(calls, inner_root)
+    return History(calls, root)
 
 
-def _descendants(raw: Sequence[Call], host_root: int) -> set[int]:
-    """Process ids of the log that came with or after the graded program.
-
-    Before it there are only the sandbox's own processes, and those make no process after it.
-    """
-    before: set[int] = set()
-    for call in raw:
-        if call.pid == host_root:
-            break
-        before.add(call.pid)
-    return {call.pid for call in raw} - before
-
-
-def _names(inside: Sequence[Call], host_root: int, inner_root: int) -> dict[int, int]:
+def _names(inside: Sequence[Call], root: int) -> dict[int, int]:
     """The program's own ids for the machine's: both rise with each new process or thread.
 
     After the machine's ids wrapped round, the small ones are the late ones.
     """
-    order = sorted({call.pid for call in inside}, key=lambda pid: (pid < host_root, pid))
+    if not inside:
+        return {}
+    first = inside[0].pid
+    order = sorted({call.pid for call in inside}, key=lambda pid: (pid < first, pid))
     made = {call.result for call in inside if call.name in _FORKS and not call.error and call.result}
-    inner = sorted({inner_root, *(number for number in made if number > 0)})
+    inner = sorted({root, *(number for number in made if number > 0)})
     return dict(zip(order, inner, strict=False))
-
-
-def timers_set(log: Path) -> bool:
-    """Whether a running program ever set an alarm, a timer or a time limit on a socket.
-
-    /proc does not show them. Such a process may wake by itself, so it is never proved stuck.
-    """
-    return _TIMERS.search(log.read_bytes()) is not None
-
-
-def system_v_used(log: Path) -> bool:
-    """Whether a program asked for a System V object, so that looking for leftovers is worth a fork."""
-    return re.search(rb"\b(?:msg|sem|shm)get\(", log.read_bytes()) is not None

@@ -197,13 +197,14 @@ def _child(world: _World, process: Seen, task: Task) -> Blocked:
         wanted = _signed(task.arguments[0])
     elif task.call == "waitid" and task.arguments[0] == 1:
         wanted = task.arguments[1]
-    alive = [world.inner[pid] for pid in world.children.get(process.pid, []) if pid not in world.zombies]
-    waits_for = [pid for pid in alive if wanted in (None, pid)]
+    children = [pid for pid in world.children.get(process.pid, []) if wanted in (None, world.inner[pid])]
+    waits_for = [world.inner[pid] for pid in children if pid not in world.zombies]
+    # A child that has ended is reported to the tracer first; until that has looked, the parent still sleeps.
+    about_to_wake = len(waits_for) < len(children)
     text = "a child to end" if wanted is None else f"{world.names.short(wanted)} to end"
     target = f"child:{wanted}" if wanted else "child:any"
-    return Blocked(
-        task, text, frozenset(waits_for), target=target, holders=[(pid, None) for pid in waits_for]
-    )
+    holders: list[tuple[int, int | None]] = [(pid, None) for pid in waits_for]
+    return Blocked(task, text, frozenset(waits_for), about_to_wake, target=target, holders=holders)
 
 
 _ELSE: dict[str, tuple[str, int | None]] = {

@@ -284,6 +284,29 @@ def inner_pid(pid: int) -> int:
     return int(match.group(1)) if match else pid
 
 
+def state(pid: int) -> str:
+    """The kernel's letter for what a process is doing; X if it is gone."""
+    text = _read(f"/proc/{pid}/stat")
+    return _stat(text)[0] if text else "X"
+
+
+def parent(pid: int) -> int:
+    """Id of a process's parent.
+
+    :raises ProcessLookupError: if it is gone
+    """
+    text = _read(f"/proc/{pid}/stat")
+    if text is None:
+        raise ProcessLookupError(pid)
+    return int(_stat(text)[1])
+
+
+def blocked_in(pid: int) -> tuple[str, int]:
+    """The system call that a process is blocked in and its first argument; empty if it is not."""
+    task = _task(pid, pid)
+    return (task.call, task.arguments[0]) if task is not None and task.arguments else ("", -1)
+
+
 def comm(pid: int) -> str:
     """Name of the image that a process runs; empty if it is gone."""
     return (_read(f"/proc/{pid}/comm") or "").strip()

@@ -155,7 +155,7 @@ def test_ends_at_ctrl_c(talk):
 @needs("trace")
 def test_makes_its_own_processes(run):
     """The program makes pipes and processes itself: no shell, popen, system or subprocess does it instead."""
-    ran = run("pipeline", "cat", "|", "tr", "a", "b", stdin="a\n").prints("b\n")
+    ran = run("pipeline", "cat", "|", "tr", "a", "b", stdin="a\n", lines=True).prints("b\n")
     history = ran.history
     shells = [e for e in history.execs if e.pid != history.root and e.argv[0].rpartition("/")[2] in SHELLS]
     assert not shells, diagnose("uses-a-shell", f"Process {shells[0].pid} ran: {' '.join(shells[0].argv)}"[:300])
@@ -164,6 +164,8 @@ def test_makes_its_own_processes(run):
     assert not (main.startswith("python") and spawned), diagnose(
         "uses-subprocess", "The children were made by vfork, as Python's subprocess module does it."
     )
+    line = ran.called("fork_exec")
+    assert line is None, diagnose("uses-subprocess", f"{line} makes its children with Python's subprocess module.")
 
 
 SHELLS = {"sh", "bash", "dash", "ksh", "zsh", "busybox"}

@@ -35,7 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=170)
     parser.add_argument("--lab", default="pipeline")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop early, and say how far it came")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="stop early, and say how far it came"
+    )
     parser.add_argument("--idle", action="store_true", help="without the load")
     parser.add_argument("--only", default="", help="programs whose name contains this")
     options = parser.parse_args()

@@ -99,7 +99,18 @@ def main() -> None:
                 (folder / file.path).write_bytes(file.data)
             build = 0.0
             if solution.language is Language.C:
-                command = ["gcc", "-std=gnu17", "-O1", "-g", "-Wall", "-Wextra", "-pthread", "-o", options.lab, solution.entry]
+                command = [
+                    "gcc",
+                    "-std=gnu17",
+                    "-O1",
+                    "-g",
+                    "-Wall",
+                    "-Wextra",
+                    "-pthread",
+                    "-o",
+                    options.lab,
+                    solution.entry,
+                ]
                 build = timed(lambda: subprocess.run(command, cwd=folder, check=True))  # noqa: B023
             graded, plain = [], []
             for _ in range(options.repeat):  # in turn, so that a busy moment of the machine strikes both

@@ -134,8 +134,8 @@ def test_sees_processes_at_rest(launch: Launch) -> None:
     program = launch(
         "import os\nfor _ in range(2): os.fork() or os.execvp('cat', ['cat'])\nos.wait()", stdin=None
     )
-    found = program.rest()
-    assert found is not None
+    outcome, found = program.rest()
+    assert outcome is Outcome.REACHED
     assert sorted(process.name for process in found) == ["cat", "cat", "victim.py"]
     program.close_input()
     assert program.finish(program.pump()).ending is Ending.EXITED

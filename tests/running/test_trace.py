@@ -30,7 +30,7 @@ LOG = """\
 
 @pytest.fixture
 def history() -> History:
-    return trace.read(LOG, host_root=102, inner_root=2, wrapper_execs=1)
+    return trace.read(LOG, outside={100, 101}, root=2, wrapper_execs=1)
 
 
 def test_speaks_of_processes_by_their_own_ids(history: History) -> None:
@@ -58,13 +58,13 @@ def test_tells_the_history_in_words(history: History) -> None:
 
 
 def test_ids_that_wrapped_round_are_the_late_ones() -> None:
-    history = trace.read(LOG.replace("103 ", "7   "), host_root=102, inner_root=2, wrapper_execs=1)
+    history = trace.read(LOG.replace("103 ", "7   "), outside={100, 101}, root=2, wrapper_execs=1)
     assert history.endings[3] == (0, "")
 
 
 def test_a_cut_line_is_no_trouble() -> None:
     for length in range(len(LOG)):
-        trace.read(LOG[:length], host_root=102, inner_root=2, wrapper_execs=1)
+        trace.read(LOG[:length], outside={100, 101}, root=2, wrapper_execs=1)
 
 
 @given(st.text(st.characters(codec="utf-8")))

@@ -1,0 +1,5 @@
+"""``python -m grader`` is the command line, wherever ``proclab`` is not on PATH."""
+
+from grader.cli import main
+
+main()

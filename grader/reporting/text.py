@@ -1,0 +1,321 @@
+"""The terminal report: explanation first, then the evidence for it.
+
+Everything is made from a `Report` alone. What students may not see of a hidden check (its command, its
+data, what it compares) is shown only on request.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from grader.model import CheckResult, Diagnosis, Ending, Level, Observation, Report, Verdict
+from grader.reporting import difference, processes
+from grader.reporting.escape import visible
+from grader.reporting.page import WIDTH, Page
+from grader.running.machine import LOSSES
+
+_COLOURS = {
+    Verdict.PASSED: "green",
+    Verdict.FAILED: "bold red",
+    Verdict.BROKEN: "bold magenta",
+    Verdict.SKIPPED: "yellow",
+}
+_LEVELS = {
+    Level.FULL: "full",
+    Level.OWN_UID: "own user id",
+    Level.SAME_USER: "same user",
+    Level.PROCESS_GROUP: "process group only",
+}
+_SPEAKERS = {"grader": "cyan", "program": "", "error": "yellow", "event": "dim"}
+_TURNS = (12, 24)
+"""How many turns of a long conversation are shown of its beginning and of its end"""
+_PROSE = (40, 20)
+_EVENTS = 10
+_INDENT = 4
+_COLUMN = 10
+
+
+def render(report: Report, *, width: int = WIDTH, reveal: bool = False) -> Page:
+    """A report as a page.
+
+    :param reveal: also show what students may not see of hidden checks
+    """
+    page = Page(width)
+    _head(page, report)
+    page.blank()
+    for check in report.checks:
+        summary(page, check)
+    for group in _groups(report.checks):
+        page.blank()
+        _failed(page, group, reveal)
+    for check in report.checks:
+        if check.verdict is Verdict.BROKEN:
+            page.blank()
+            _broken(page, check)
+    page.blank()
+    _foot(page, report)
+    return page
+
+
+def number(points: float) -> str:
+    """Points without needless zeros."""
+    return f"{round(points, 2):g}"
+
+
+def _head(page: Page, report: Report) -> None:
+    page.line((f"{report.lab_title} ({report.lab})", "bold"))
+    page.labelled("student", report.student, indent=2, column=_COLUMN)
+    if report.origin and report.origin != report.student:
+        page.labelled("from", report.origin, indent=2, column=_COLUMN)
+    if report.language:
+        page.labelled("language", report.language, indent=2, column=_COLUMN)
+    loss = LOSSES[report.level]
+    words = f"level {report.level.value}, {_LEVELS[report.level]}" + (f": {loss}" if loss else "")
+    page.labelled("sandbox", words, indent=2, column=_COLUMN, style="yellow" if loss else "")
+    for notice in report.notices:
+        page.labelled(("note", "yellow"), notice, indent=2, column=_COLUMN)
+
+
+def summary(page: Page, check: CheckResult) -> None:
+    """One check in one line, with the reason if it was skipped."""
+    points = f"{number(check.points)} of {number(check.max_points)}"
+    hidden = " (hidden)" if check.hidden else ""
+    room = page.width - 2 - 9 - 10 - len(hidden)
+    claim = visible(check.claim)
+    if len(claim) > room:
+        claim = claim[: room - 1] + "…"
+    colour = _COLOURS[check.verdict]
+    style = "bold" if check.verdict in (Verdict.FAILED, Verdict.BROKEN) else ""
+    page.line((f"{check.verdict.value:<9}", colour), f"{points:<10}", (claim, style), (hidden, "dim"), indent=2)
+    if check.verdict is Verdict.SKIPPED and check.reason:
+        page.paragraph(f"not run: {check.reason}", indent=21, style="dim")
+
+
+# ---------------------------------------------------------------- failed checks
+
+
+def _groups(checks: tuple[CheckResult, ...]) -> list[list[CheckResult]]:
+    """Failed checks, together where the very same thing is to be said of them."""
+    groups: dict[object, list[CheckResult]] = {}
+    for check in checks:
+        if check.verdict is Verdict.FAILED:
+            what = check.diagnosis
+            same = (what.slug, what.fact, check.observed) if what is not None else check.name
+            alone = check.name if check.observation is not None and check.observation.turns else ""
+            groups.setdefault((same, alone), []).append(check)
+    return list(groups.values())
+
+
+def _failed(page: Page, group: list[CheckResult], reveal: bool) -> None:
+    check = group[0]
+    points = f"{number(sum(c.points for c in group))} of {number(sum(c.max_points for c in group))} points"
+    title = f"FAILED  {check.name}" if len(group) == 1 else f"FAILED  {len(group)} checks, all for one reason"
+    if len(group) == 1 and check.hidden:
+        title += " (hidden)"
+    page.line((title, "bold red"), " " * max(page.width - len(title) - len(points), 2), points)
+    if len(group) == 1:
+        page.paragraph(check.claim, indent=_INDENT, style="bold")
+    else:
+        page.paragraph(", ".join(c.name for c in group), indent=_INDENT)
+    page.blank()
+    if check.diagnosis is not None:
+        _diagnosis(page, check.diagnosis, check.observation, evidence=reveal or not check.hidden)
+    if check.hidden and not reveal:
+        page.blank()
+        page.paragraph("This check is hidden: its command and its data are not shown.", indent=_INDENT)
+        if check.observation is not None:
+            processes.draw(page, check.observation, _INDENT)
+            _left(page, check.observation)
+        return
+    _run(page, check)
+    if check.observation is not None:
+        _conversation(page, check.observation)
+        _standard_error(page, check)
+        processes.draw(page, check.observation, _INDENT)
+        _left(page, check.observation)
+        _history(page, check.observation)
+
+
+def _say(page: Page, label: str, text: str, style: str = "") -> None:
+    page.labelled(label, text, indent=_INDENT, column=_COLUMN, style=style)
+
+
+def _diagnosis(page: Page, found: Diagnosis, seen: Observation | None, *, evidence: bool) -> None:
+    _say(page, "what", found.fact or found.title)
+    if found.place is not None:
+        _say(page, "where", str(found.place), "cyan")
+    if found.why:
+        _say(page, "why", found.why)
+    if found.cure:
+        _say(page, "cure", found.cure, "green")
+    if found.section:
+        _say(page, "read", f'section "{found.section}" of the brief')
+    if evidence:
+        labels = tuple(process.label for process in seen.processes) if seen is not None else ()
+        told = tuple(f"{label} {verb} " for label in labels for verb in ("waits", "is", "has"))
+        lines = [line for line in found.evidence if not line.startswith(told)]  # the tree below tells those
+        if lines:
+            _say(page, "evidence", "\n".join(lines))
+
+
+def _run(page: Page, check: CheckResult) -> None:
+    """What was run, and how it should have come out."""
+    page.blank()
+    seen = check.observation
+    if seen is not None and seen.command:
+        # Never wrapped: the line is there to be copied.
+        page.line(("run".ljust(_COLUMN), "bold"), (seen.command, "cyan"), indent=_INDENT)
+    if not check.expected and not check.observed:
+        return
+    output = seen.stdout.decode(errors="backslashreplace") if seen is not None else None
+    if check.expected and check.observed == output and check.expected != output:
+        _comparison(page, check.expected, check.observed)
+        return
+    for label, text in (("expected", check.expected), ("observed", check.observed)):
+        if text:
+            _say(page, label, _elided(text))
+
+
+def _elided(text: str) -> str:
+    """Prose and pytest's own comparison, without the middle of what nobody reads to the end."""
+    lines = text.rstrip("\n").split("\n")
+    first, last = _PROSE
+    if len(lines) > first + last:
+        lines = [*lines[:first], f"… {len(lines) - first - last} more lines", *lines[-last:]]
+    return "\n".join(
+        line if len(line) <= 2000 else f"{line[:1200]}…({len(line) - 1600} more)…{line[-400:]}" for line in lines
+    )
+
+
+def _comparison(page: Page, expected: str, observed: str) -> None:
+    _say(page, "differs", f"Standard output is not what was expected: {difference.where(expected, observed)}.")
+    page.blank()
+    colours = {"expected": "green", "observed": "red", "caret": "bold red", "gap": "dim"}
+    margin = _INDENT + 2
+    for row in difference.rows(expected, observed, page.width - margin - 11):
+        name = "" if row.side in ("caret", "gap") else row.side
+        page.line((f"{name:<8} | ", "dim"), (row.text, colours.get(row.side, "")), indent=margin)
+
+
+def _middle_out(count: int, limits: tuple[int, int]) -> tuple[range, int, range]:
+    """Indices of the beginning and of the end, and how many are left out between them."""
+    first, last = limits
+    if count <= first + last:
+        return range(count), 0, range(0)
+    return range(first), count - first - last, range(count - last, count)
+
+
+def _conversation(page: Page, seen: Observation) -> None:
+    """Who said what, in turn."""
+    if not seen.turns:
+        return
+    page.blank()
+    page.line(("conversation", "bold"), indent=_INDENT)
+    begin, left_out, end = _middle_out(len(seen.turns), _TURNS)
+    for index in begin:
+        _turn(page, seen, index)
+    if left_out:
+        page.line((f"         … {left_out} more turns", "dim"), indent=_INDENT + 2)
+    for index in end:
+        _turn(page, seen, index)
+
+
+def _turn(page: Page, seen: Observation, index: int) -> None:
+    turn = seen.turns[index]
+    colour = _SPEAKERS.get(turn.speaker, "")
+    if turn.speaker == "event":
+        page.labelled(("         - ", "dim"), turn.text, indent=_INDENT + 2, style=colour)
+        return
+    whole = turn.text.endswith("\n")
+    text = turn.text.removesuffix("\n")
+    shown = text if len(text) <= 600 else f"{text[:400]}…({len(text) - 500} more)…{text[-100:]}"
+    name = "stderr" if turn.speaker == "error" else turn.speaker
+    mark: tuple[str, str] = ("" if whole else "  (no newline)", "dim")
+    page.line((f"{name:<8} | ", "dim"), (shown, colour), mark, indent=_INDENT + 2)
+
+
+def _standard_error(page: Page, check: CheckResult) -> None:
+    """The end of standard error, where neither the conversation nor the comparison has shown it."""
+    seen = check.observation
+    if seen is None or not seen.stderr or any(turn.speaker == "error" for turn in seen.turns):
+        return
+    words = seen.stderr.decode(errors="backslashreplace")
+    if words == check.observed:
+        return
+    lines = words.rstrip("\n").split("\n")
+    page.blank()
+    page.line(("standard error", "bold"), indent=_INDENT)
+    if len(lines) > 12:
+        page.line((f"… {len(lines) - 12} lines before", "dim"), indent=_INDENT + 2)
+    for line in lines[-12:]:
+        page.paragraph(line[:1000], indent=_INDENT + 2, style="yellow")
+
+
+def _left(page: Page, seen: Observation) -> None:
+    """What outlived the program, and whom it did not wait for."""
+    if seen.leftovers:
+        page.blank()
+        page.line(("left behind", "bold"), indent=_INDENT)
+        for left in seen.leftovers:
+            page.paragraph(f"{left.kind} {left.name}", indent=_INDENT + 2)
+    if seen.unreaped and seen.ending in (Ending.EXITED, Ending.SIGNALLED):
+        page.blank()
+        page.line(("never waited for", "bold"), indent=_INDENT)
+        for pid in seen.unreaped:
+            page.paragraph(processes.who(pid, seen), indent=_INDENT + 2)
+
+
+def _history(page: Page, seen: Observation) -> None:
+    if not seen.events:
+        return
+    page.blank()
+    page.line(("last events", "bold"), indent=_INDENT)
+    last = seen.events[-_EVENTS:]
+    names = [processes.who(event.pid, seen) for event in last]
+    column = min(max(len(visible(name)) for name in names) + 2, 32)
+    for event, name in zip(last, names, strict=True):
+        at = f"  ({event.place})" if event.place else ""
+        label = f"{event.at_s:7.3f} s  {visible(name):<{column}}"
+        page.labelled((label, "dim"), f"{event.text}{at}", indent=_INDENT + 2)
+
+
+# ---------------------------------------------------------------- the grader's own fault, and the foot
+
+
+def _broken(page: Page, check: CheckResult) -> None:
+    title = f"BROKEN  {check.name}"
+    page.line((title, "bold magenta"))
+    page.paragraph(check.claim, indent=_INDENT, style="bold")
+    page.blank()
+    _say(page, "what", check.reason or "the check gave no verdict")
+    _say(page, "whose", "This is the grader's fault, or the lab's, not the program's. It costs no points: "
+                        "the score is final only when this check has been run again.")  # fmt: skip
+
+
+def _counts(report: Report) -> Iterator[str]:
+    for verdict in Verdict:
+        count = report.count(verdict)
+        if count:
+            yield f"{count} {verdict.value}"
+
+
+def _foot(page: Page, report: Report) -> None:
+    final = " so far, not final" if report.broken else ""
+    provisional = ", provisional" if report.level is Level.PROCESS_GROUP else ""
+    score = f"{number(report.score)} of {number(report.max_score)} points{final}{provisional}"
+    page.line((score, "bold"), f"  ({', '.join(_counts(report)) or 'no check was run'})")
+    failed = [check for check in report.checks if check.verdict is Verdict.FAILED]
+    commands = []
+    slugs = list(dict.fromkeys(check.diagnosis.slug for check in failed if check.diagnosis is not None))
+    commands += [(f"proclab explain {slug}", "what this fault is") for slug in slugs[:3]]
+    again = next((check for check in failed if not check.hidden), None)
+    if again is not None:
+        commands.append(
+            (f"proclab check {shlex.quote(report.lab)} -k {again.name}", "run this check again")
+        )
+    if commands:
+        page.blank()
+        column = max(len(command) for command, _ in commands) + 3
+        for command, words in commands:
+            page.line((f"{command:<{column}}", "cyan"), (words, "dim"), indent=2)
