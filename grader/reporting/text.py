@@ -87,7 +87,9 @@ def summary(page: Page, check: CheckResult) -> None:
         claim = claim[: room - 1] + "…"
     colour = _COLOURS[check.verdict]
     style = "bold" if check.verdict in (Verdict.FAILED, Verdict.BROKEN) else ""
-    page.line((f"{check.verdict.value:<9}", colour), f"{points:<10}", (claim, style), (hidden, "dim"), indent=2)
+    page.line(
+        (f"{check.verdict.value:<9}", colour), f"{points:<10}", (claim, style), (hidden, "dim"), indent=2
+    )
     if check.verdict is Verdict.SKIPPED and check.reason:
         page.paragraph(f"not run: {check.reason}", indent=21, style="dim")
 
@@ -184,12 +186,15 @@ def _elided(text: str) -> str:
     if len(lines) > first + last:
         lines = [*lines[:first], f"… {len(lines) - first - last} more lines", *lines[-last:]]
     return "\n".join(
-        line if len(line) <= 2000 else f"{line[:1200]}…({len(line) - 1600} more)…{line[-400:]}" for line in lines
+        line if len(line) <= 2000 else f"{line[:1200]}…({len(line) - 1600} more)…{line[-400:]}"
+        for line in lines
     )
 
 
 def _comparison(page: Page, expected: str, observed: str) -> None:
-    _say(page, "differs", f"Standard output is not what was expected: {difference.where(expected, observed)}.")
+    _say(
+        page, "differs", f"Standard output is not what was expected: {difference.where(expected, observed)}."
+    )
     page.blank()
     colours = {"expected": "green", "observed": "red", "caret": "bold red", "gap": "dim"}
     margin = _INDENT + 2
@@ -311,9 +316,7 @@ def _foot(page: Page, report: Report) -> None:
     commands += [(f"proclab explain {slug}", "what this fault is") for slug in slugs[:3]]
     again = next((check for check in failed if not check.hidden), None)
     if again is not None:
-        commands.append(
-            (f"proclab check {shlex.quote(report.lab)} -k {again.name}", "run this check again")
-        )
+        commands.append((f"proclab check {shlex.quote(report.lab)} -k {again.name}", "run this check again"))
     if commands:
         page.blank()
         column = max(len(command) for command, _ in commands) + 3
