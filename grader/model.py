@@ -101,6 +101,8 @@ class Lab(Value, frozen=True, kw_only=True):
     limits: Limits
     diagnoses: dict[str, DiagnosisKind]
     """Shared diagnoses and the lab's own, by slug."""
+    own_diagnoses: tuple[str, ...]
+    """Slugs of the lab's own"""
     checks: tuple[CheckInfo, ...]
     """Visible checks in the order of checks.py, then those of hidden.py where it is there."""
     version: str

@@ -1,0 +1,110 @@
+"""Known-bad programs: the solution with one fault, its story, and the failures that it must earn."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from grader.content import lab as labs
+from grader.content import toml
+from grader.model import Fault, Lab, SourceFile, Submission, Value
+
+
+class Edit(Value, frozen=True, kw_only=True):
+    """A change of one file: `old` occurs exactly once and becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+
+class _Entry(Value, frozen=True, kw_only=True):
+    """One table of mutants.toml."""
+
+    story: str
+    fails: dict[str, str]
+    edit: Edit | None = None
+    edits: tuple[Edit, ...] = ()
+
+
+class Mutant(Value, frozen=True, kw_only=True):
+    """One known-bad program. `fails` maps check to slug; ``*`` stands for all checks without an entry."""
+
+    name: str
+    story: str
+    edits: tuple[Edit, ...]
+    fails: dict[str, str]
+
+
+def load(lab: Lab) -> tuple[Mutant, ...]:
+    """Read mutants.toml.
+
+    :raises Fault: for an unknown check, slug or file, or an edit that does not match exactly once
+    """
+    path = lab.root / "mutants.toml"
+    return tuple(_mutant(name, entry, lab, path) for name, entry in toml.table(path).items())
+
+
+def _mutant(name: str, table: Any, lab: Lab, path: Path) -> Mutant:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise Fault(
+            "is not kebab-case", where=path, key=name, cure="say who does what wrong: parent-keeps-write-end"
+        )
+    entry = toml.convert(table, _Entry, path, name)
+    edits = entry.edits or ((entry.edit,) if entry.edit else ())
+    if not edits or (entry.edit and entry.edits):
+        raise Fault(
+            "needs an edit, or edits, and not both", where=path, key=name, cure="edit = { file, old, new }"
+        )
+    if len({edit.file for edit in edits}) > 1:
+        raise Fault(
+            "changes several files", where=path, key=name, cure="a mutant is one program: change one file"
+        )
+    names = {check.name for check in lab.checks} | {"*"}
+    for check, slug in entry.fails.items():
+        if check not in names:
+            raise Fault(
+                "is no check of this lab", where=path, key=f"{name}.fails.{check}", cure="see proclab list"
+            )
+        if slug and slug not in lab.diagnoses:
+            raise Fault(
+                f"{slug!r} is no diagnosis",
+                where=path,
+                key=f"{name}.fails.{check}",
+                cure="proclab explain lists them",
+            )
+    mutant = Mutant(name=name, story=entry.story, edits=edits, fails=entry.fails)
+    submission(mutant, lab)
+    return mutant
+
+
+def submission(mutant: Mutant, lab: Lab) -> Submission:
+    """The mutant as a submission.
+
+    :raises Fault: if an edit does not match exactly once
+    """
+    path = lab.root / "mutants.toml"
+    file = mutant.edits[0].file
+    solution = next((each for each in labs.solutions(lab) if each.entry == file), None)
+    if solution is None:
+        known = ", ".join(lab.files.values())
+        raise Fault(
+            f"{file!r} is no file of the solution", where=path, key=f"{mutant.name}.edit", cure=f"use {known}"
+        )
+    text = solution.files[0].data.decode()
+    for number, edit in enumerate(mutant.edits, 1):
+        count = text.count(edit.old)
+        if count != 1:
+            raise Fault(
+                f"edit {number}: 'old' occurs {count} times in {file}", where=path, key=mutant.name,
+                cure="quote as much of the solution as makes it unique",
+            )  # fmt: skip
+        text = text.replace(edit.old, edit.new)
+    return Submission(
+        student=mutant.name,
+        origin=str(path),
+        language=solution.language,
+        entry=file,
+        files=(SourceFile(path=file, data=text.encode()),),
+    )

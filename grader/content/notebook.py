@@ -1,0 +1,187 @@
+"""A lab's notebook: built from the brief, and read back, hostile as it may be.
+
+The format is nbformat 4.5 with nbgrader's metadata (schema 3). Building is deterministic: a cell's id
+is its grade id. Reading trusts nothing but the lab: which files there are and what they are called is
+never taken from the submission. Only the standard library reads it; nbformat's validators are slow
+and were not made for hostile input.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from grader.content import brief
+from grader.content.regions import hollow
+from grader.model import Fault, Lab, Language
+
+MOST_BYTES = 8 * 2**20
+_DEEPEST = 60
+_MAGIC = re.compile(r"\A%%lab[ \t]+(\S+)[ \t]*(?:\n|\Z)")
+
+
+def grade_id(lab: Lab, name: str) -> str:
+    """The grade id of the cell that holds a file."""
+    return f"{lab.slug}-file-{name.replace('.', '-')}"
+
+
+def _cell(
+    kind: str, identity: str, source: str, *, grade: bool, solution: bool, locked: bool, points: float = 0
+) -> dict[str, Any]:
+    nbgrader: dict[str, Any] = {
+        "grade": grade, "grade_id": identity, "locked": locked, "schema_version": 3, "solution": solution, "task": False,
+    }  # fmt: skip
+    if grade:
+        nbgrader["points"] = int(points) if points == int(points) else points
+    cell: dict[str, Any] = {"cell_type": kind, "id": identity[:64], "metadata": {"nbgrader": nbgrader}}
+    if kind == "code":
+        cell |= {"execution_count": None, "outputs": []}
+    return cell | {"source": source.splitlines(keepends=True)}
+
+
+def build(lab: Lab) -> bytes:
+    """The notebook that students get. Students of C use the skeleton file instead; a cell says so.
+
+    :raises Fault: for a brief or a solution that is wrong
+    """
+    read_only: dict[str, Any] = {"grade": False, "solution": False, "locked": True}
+    prefix = lab.slug
+    cells: list[dict[str, Any]] = []
+    theory = example = 0
+    for part in brief.read(lab):
+        if part.kind == "theory":
+            theory += 1
+            cells.append(_cell("markdown", f"{prefix}-theory-{theory}", part.text.rstrip("\n"), **read_only))
+            if theory == 1:
+                cells.append(_cell("code", f"{prefix}-load", "%load_ext grader", **read_only))
+        elif part.kind == "example":
+            example += 1
+            source = f"%%{part.name}\n{part.text}".rstrip("\n")
+            cells.append(_cell("code", f"{prefix}-example-{example}", source, **read_only))
+        elif part.kind == "file":
+            name = lab.files.get(Language.PYTHON, part.name)
+            solution = (lab.root / "solution" / name).read_text(encoding="utf-8")
+            source = f"%%lab {name}\n{hollow(solution, Language.PYTHON, name)}"
+            cells.append(_cell("code", grade_id(lab, name), source, grade=False, solution=True, locked=False))
+        elif part.kind == "check":
+            cells.append(_cell("code", f"{prefix}-check", f"%check {lab.slug}", **read_only))
+        else:
+            identity = f"{prefix}-question-{part.name}"
+            source = f"**Question** ({part.points:g})\n\n{part.text}".rstrip("\n")
+            cells.append(_cell("markdown", f"{identity}-text", source, **read_only))
+            cells.append(
+                _cell(
+                    "markdown",
+                    identity,
+                    "*Your answer:*",
+                    grade=True,
+                    solution=True,
+                    locked=False,
+                    points=part.points,
+                )
+            )
+    cells += _grade_cells(lab)
+    book = {
+        "cells": cells,
+        "metadata": {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return (json.dumps(book, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _grade_cells(lab: Lab) -> list[dict[str, Any]]:
+    """One locked cell for each visible check, and one for the hidden ones, which never stand in a notebook."""
+    read_only: dict[str, Any] = {"solution": False, "locked": True}
+    words = "## Points\n\nEach cell below is one promise and its points."
+    cells = [_cell("markdown", f"{lab.slug}-points", words, grade=False, **read_only)]
+    for check in lab.checks:
+        if not check.hidden:
+            source = f"# {check.claim}\n%check {lab.slug} -k {check.name}"
+            cells.append(
+                _cell(
+                    "code", f"{lab.slug}--{check.name}", source, grade=True, points=check.points, **read_only
+                )
+            )
+    return cells
+
+
+def files(data: bytes, lab: Lab, where: Path) -> tuple[tuple[str, bytes], ...]:
+    """The student's files from a notebook: (name, content), as `build` put them in.
+
+    A file's cell is known by its grade id, wherever it was moved; the pieces of a split cell share the
+    id and are joined in order. Where the metadata is gone, a first line ``%%lab FILE`` tells.
+
+    :raises Fault: if it is no notebook or holds no file of the lab
+    """
+    cells = _cells(data, where)
+    found: list[tuple[str, bytes]] = []
+    for name in lab.files.values():
+        pieces = [source for identity, source in cells if identity == grade_id(lab, name)]
+        pieces = pieces or [
+            source for _, source in cells if (m := _MAGIC.match(source)) and m.group(1) == name
+        ]
+        if pieces:
+            texts = [_MAGIC.sub("", source, count=1) for source in dict.fromkeys(pieces)]
+            found.append((name, _joined(texts).encode(errors="surrogatepass")))
+    if not found:
+        raise Fault(
+            f"has no cell that begins with '%%lab {next(iter(lab.files.values()))}'", where=where,
+            cure="put the program into such a cell, as the lab's own notebook has it",
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _joined(texts: list[str]) -> str:
+    """Pieces of one cell: the front end takes away the line end where it splits."""
+    return "\n".join([*(text.removesuffix("\n") for text in texts[:-1]), texts[-1]])
+
+
+def _cells(data: bytes, where: Path) -> list[tuple[str, str]]:
+    """(grade id, source) of each code cell; whatever has another shape is passed over."""
+    cure = "hand in the .ipynb file that Jupyter saves"
+    if len(data) > MOST_BYTES:
+        raise Fault(
+            f"is larger than {MOST_BYTES // 2**20} MiB", where=where, cure="clear the outputs, then save"
+        )
+    try:
+        text = data.decode("utf-8")
+        if _depth(text) > _DEEPEST:
+            raise Fault("is nested too deeply for a notebook", where=where, cure=cure)
+        book = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Fault("is not a notebook", where=where, cure=cure) from None
+    cells = book.get("cells") if isinstance(book, dict) else None
+    if not isinstance(cells, list):
+        raise Fault("is not a notebook: it has no list of cells", where=where, cure=cure)
+    found = []
+    for cell in cells:
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source = cell.get("source", "")
+        if isinstance(source, list):
+            source = "".join(piece for piece in source if isinstance(piece, str))
+        metadata = cell.get("metadata")
+        nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+        identity = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
+        if isinstance(source, str):
+            found.append((identity if isinstance(identity, str) else "", source))
+    return found
+
+
+def _depth(text: str) -> int:
+    """Deepest nesting of brackets outside strings, without building anything."""
+    depth = deepest = 0
+    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+        piece = match.group(0)
+        if piece in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif piece in "]}":
+            depth -= 1
+    return deepest
