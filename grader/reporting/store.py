@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 from pathlib import Path
 
 import msgspec
 
+from grader.content import files
 from grader.model import FORMAT_VERSION, Fault, Report
 
 
@@ -67,13 +66,8 @@ def replace(path: Path, data: bytes) -> None:
 
     :raises Fault: if the file cannot be written
     """
-    part = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+        files.write(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
         cure = "choose another folder, or make room in this one"
         raise Fault(f"cannot be written: {error.strerror}", where=path, cure=cure) from error

@@ -6,10 +6,11 @@ data, what it compares) is shown only on request.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterator
 
-from grader.model import CheckResult, Diagnosis, Ending, Level, Observation, Report, Verdict
+from grader.model import CheckResult, Diagnosis, Ending, Level, Observation, Report, Turn, Verdict
 from grader.reporting import difference, processes
 from grader.reporting.escape import visible
 from grader.reporting.page import WIDTH, Page
@@ -217,17 +218,17 @@ def _conversation(page: Page, seen: Observation) -> None:
         return
     page.blank()
     page.line(("conversation", "bold"), indent=_INDENT)
-    begin, left_out, end = _middle_out(len(seen.turns), _TURNS)
+    runs = [(turn, len(list(same))) for turn, same in itertools.groupby(seen.turns)]
+    begin, left_out, end = _middle_out(len(runs), _TURNS)
     for index in begin:
-        _turn(page, seen, index)
+        _turn(page, *runs[index])
     if left_out:
         page.line((f"         … {left_out} more turns", "dim"), indent=_INDENT + 2)
     for index in end:
-        _turn(page, seen, index)
+        _turn(page, *runs[index])
 
 
-def _turn(page: Page, seen: Observation, index: int) -> None:
-    turn = seen.turns[index]
+def _turn(page: Page, turn: Turn, times: int) -> None:
     colour = _SPEAKERS.get(turn.speaker, "")
     if turn.speaker == "event":
         page.labelled(("         - ", "dim"), turn.text, indent=_INDENT + 2, style=colour)
@@ -238,6 +239,8 @@ def _turn(page: Page, seen: Observation, index: int) -> None:
     name = "stderr" if turn.speaker == "error" else turn.speaker
     mark: tuple[str, str] = ("" if whole else "  (no newline)", "dim")
     page.line((f"{name:<8} | ", "dim"), (shown, colour), mark, indent=_INDENT + 2)
+    if times > 1:
+        page.line((f"         | … the same line {times - 1} more times", "dim"), indent=_INDENT + 2)
 
 
 def _standard_error(page: Page, check: CheckResult) -> None:
@@ -278,10 +281,10 @@ def _history(page: Page, seen: Observation) -> None:
     page.line(("last events", "bold"), indent=_INDENT)
     last = seen.events[-_EVENTS:]
     names = [processes.who(event.pid, seen) for event in last]
-    column = min(max(len(visible(name)) for name in names) + 2, 32)
+    column = min(max(len(visible(name)) for name in names) + 2, page.width // 3)
     for event, name in zip(last, names, strict=True):
         at = f"  ({event.place})" if event.place else ""
-        label = f"{event.at_s:7.3f} s  {visible(name):<{column}}"
+        label = f"{event.at_s:7.3f} s  {visible(name)[: column - 1]:<{column}}"
         page.labelled((label, "dim"), f"{event.text}{at}", indent=_INDENT + 2)
 
 
