@@ -45,15 +45,20 @@ class Page:
         if self._lines and self._lines[-1].plain:
             self._lines.append(Text(end=""))
 
-    def labelled(self, label: Piece, text: str, *, indent: int = 0, column: int = 0, style: str = "") -> None:
-        """A label, and its text wrapped in a column beside it; line breaks in the text are kept."""
+    def labelled(
+        self, label: Piece, text: str, *, indent: int = 0, column: int = 0, style: str = "", below: str = ""
+    ) -> None:
+        """A label, and its text wrapped in a column beside it; line breaks in the text are kept.
+
+        :param below: what stands in the label's place beside the rows after the first
+        """
         name, name_style = (label, "bold") if isinstance(label, str) else label
         name = visible(name)
         column = max(column, len(name) + 1 if name else 0)
         first: list[Piece] = [(name.ljust(column), name_style)]
         for row in self._wrapped(text, self.width - indent - column):
             self.line(*first, (row, style), indent=indent)
-            first = [" " * column]
+            first = [below.ljust(column)]
 
     def paragraph(self, text: str, *, indent: int = 0, style: str = "") -> None:
         """Wrapped text."""

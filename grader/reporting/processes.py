@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from grader.model import Descriptor, Edge, Ending, Observation, Process, State
+from grader.model import Edge, Ending, Observation, Process, State
 from grader.reporting.page import Page
 
 _EDGES = 12
@@ -25,20 +26,42 @@ def draw(page: Page, seen: Observation, indent: int) -> None:
     page.blank()
     page.line((_MOMENTS[seen.ending], "bold"), indent=indent)
     nodes = list(_tree(seen.processes))
+    names = _names(seen)
     column = min(max(len(branch) + len(process.label) for branch, _, process in nodes) + 2, 40)
     for branch, below, process in nodes:
         colour = "red" if process.stuck else "yellow" if process.state is State.ZOMBIE else ""
-        name = f"{branch}{process.label}"
-        page.labelled((name, "bold"), _doing(process), indent=indent + 2, column=column, style=colour)
-        for note in _notes(process):
-            page.labelled((below, ""), note, indent=indent + 2, column=column, style="dim")
+        page.labelled(
+            f"{branch}{process.label}", _doing(process),
+            indent=indent + 2, column=column, style=colour, below=below,
+        )  # fmt: skip
+        for note in _notes(process, names):
+            page.labelled((below, ""), note, indent=indent + 2, column=column, style="dim", below=below)
     if seen.edges:
         page.blank()
         page.line(("who waits for whom", "bold"), indent=indent)
         for edge in seen.edges[:_EDGES]:
-            page.paragraph(_arrow(edge, seen), indent=indent + 2)
+            page.paragraph(_arrow(edge, seen, names), indent=indent + 2)
         if len(seen.edges) > _EDGES:
             page.line(f"… {len(seen.edges) - _EDGES} more", indent=indent + 2)
+
+
+def _names(seen: Observation) -> dict[str, str]:
+    """What each object that matters is called: those that somebody waits for or holds above 2.
+
+    What leads to the grader itself (the program's own standard streams) is left out.
+    """
+    names = {
+        each.target: each.target
+        for process in seen.processes
+        for each in process.descriptors
+        if each.number > 2 and each.kind in ("pipe", "fifo")
+    }
+    for process in seen.processes:
+        wait = process.wait
+        if wait is not None and wait.descriptor is not None:
+            found = re.search(r"the pipe (?:from|that) .+?(?=, which is full|$)", wait.text)
+            names[wait.target] = f"{found.group()} ({wait.target})" if found else wait.target
+    return names
 
 
 def _tree(processes: tuple[Process, ...]) -> Iterator[tuple[str, str, Process]]:
@@ -74,31 +97,33 @@ def _doing(process: Process) -> str:
     return f"{process.state.value}{at}{used}"
 
 
-def _notes(process: Process) -> Iterator[str]:
-    """What it holds (above 2 everything, below only ends that others may wait for), and its signals."""
-    held = [_held(each) for each in process.descriptors if each.number > 2 or each.kind in ("pipe", "fifo")]
-    if held:
-        yield "holds " + "; ".join(held)
-    if process.ignored:
-        yield "ignores " + ", ".join(process.ignored)
+def _notes(process: Process, names: dict[str, str]) -> Iterator[str]:
+    """What it holds besides what it waits for, and its signals."""
+    waits_on = process.wait.descriptor if process.wait is not None else None
+    for each in process.descriptors:
+        if each.number != waits_on and (each.number > 2 or each.target in names):
+            what = names.get(each.target, each.target)
+            end = {"": "", "both": "both ends of "}.get(each.end, f"{each.end} end of ")
+            yield f"holds {each.number}: {end if each.kind in ('pipe', 'fifo') else ''}{what}"
+    # CPython itself ignores these two in every program.
+    own = ("SIGPIPE", "SIGXFSZ") if process.name.endswith(".py") else ()
+    ignored = [name for name in process.ignored if name not in own]
+    if ignored:
+        yield "ignores " + ", ".join(ignored)
     if process.masked:
         yield "has blocked " + ", ".join(process.masked)
 
 
-def _held(each: Descriptor) -> str:
-    if each.kind in ("pipe", "fifo") and each.end:
-        ends = "both ends" if each.end == "both" else f"{each.end} end"
-        return f"{each.number}: {ends} of {each.target}"
-    return f"{each.number}: {each.target}"
-
-
-def _arrow(edge: Edge, seen: Observation) -> str:
+def _arrow(edge: Edge, seen: Observation, names: dict[str, str]) -> str:
     waiter, holder = who(edge.waiter, seen), who(edge.holder, seen)
     if edge.target.startswith("child:"):
         return f"{waiter} waits for {holder} to end"
-    through = f", which holds descriptor {edge.descriptor}" if edge.descriptor is not None else ""
-    whom = "itself" if edge.holder == edge.waiter else holder
-    return f"{waiter} waits for {whom}{through}: {edge.text}"
+    if edge.descriptor is None:
+        return f"{waiter} waits for {holder}: {edge.text}"
+    what = names.get(edge.target, edge.target)
+    if edge.holder == edge.waiter:
+        return f"{waiter} waits for itself, since it holds descriptor {edge.descriptor} of {what}"
+    return f"{waiter} waits for {holder}, which holds descriptor {edge.descriptor} of {what}"
 
 
 def who(pid: int, seen: Observation) -> str:

@@ -10,7 +10,7 @@ import itertools
 import shlex
 from collections.abc import Iterator
 
-from grader.model import CheckResult, Diagnosis, Ending, Level, Observation, Report, Turn, Verdict
+from grader.model import CheckResult, Ending, Level, Observation, Report, Turn, Verdict
 from grader.reporting import difference, processes
 from grader.reporting.escape import visible
 from grader.reporting.page import WIDTH, Page
@@ -47,9 +47,10 @@ def render(report: Report, *, width: int = WIDTH, reveal: bool = False) -> Page:
     page.blank()
     for check in report.checks:
         summary(page, check)
+    explained: dict[str, str] = {}
     for group in _groups(report.checks):
         page.blank()
-        _failed(page, group, reveal)
+        _failed(page, group, reveal, explained)
     for check in report.checks:
         if check.verdict is Verdict.BROKEN:
             page.blank()
@@ -110,7 +111,11 @@ def _groups(checks: tuple[CheckResult, ...]) -> list[list[CheckResult]]:
     return list(groups.values())
 
 
-def _failed(page: Page, group: list[CheckResult], reveal: bool) -> None:
+def _failed(page: Page, group: list[CheckResult], reveal: bool, explained: dict[str, str]) -> None:
+    """One explanation.
+
+    :param explained: where each diagnosis was explained already: again the facts are enough
+    """
     check = group[0]
     points = f"{number(sum(c.points for c in group))} of {number(sum(c.max_points for c in group))} points"
     title = f"FAILED  {check.name}" if len(group) == 1 else f"FAILED  {len(group)} checks, all for one reason"
@@ -122,12 +127,15 @@ def _failed(page: Page, group: list[CheckResult], reveal: bool) -> None:
     else:
         page.paragraph(", ".join(c.name for c in group), indent=_INDENT)
     page.blank()
+    slug = check.diagnosis.slug if check.diagnosis is not None else ""
+    before = explained.get(slug, "")
     if check.diagnosis is not None:
-        _diagnosis(page, check.diagnosis, check.observation, evidence=reveal or not check.hidden)
+        _diagnosis(page, check, before, evidence=reveal or not check.hidden)
+        explained.setdefault(slug, check.name)
     if check.hidden and not reveal:
         page.blank()
         page.paragraph("This check is hidden: its command and its data are not shown.", indent=_INDENT)
-        if check.observation is not None:
+        if check.observation is not None and not before:
             processes.draw(page, check.observation, _INDENT)
             _left(page, check.observation)
         return
@@ -135,19 +143,27 @@ def _failed(page: Page, group: list[CheckResult], reveal: bool) -> None:
     if check.observation is not None:
         _conversation(page, check.observation)
         _standard_error(page, check)
-        processes.draw(page, check.observation, _INDENT)
+        if not before:
+            processes.draw(page, check.observation, _INDENT)
         _left(page, check.observation)
-        _history(page, check.observation)
+        if not before:
+            _history(page, check.observation)
 
 
 def _say(page: Page, label: str, text: str, style: str = "") -> None:
     page.labelled(label, text, indent=_INDENT, column=_COLUMN, style=style)
 
 
-def _diagnosis(page: Page, found: Diagnosis, seen: Observation | None, *, evidence: bool) -> None:
+def _diagnosis(page: Page, check: CheckResult, before: str, *, evidence: bool) -> None:
+    """The named fault. What holds for every such fault is said where it comes first."""
+    found, seen = check.diagnosis, check.observation
+    assert found is not None
     _say(page, "what", found.fact or found.title)
     if found.place is not None:
         _say(page, "where", str(found.place), "cyan")
+    if before:
+        _say(page, "why", f"see {before} above: {found.slug}")
+        return
     if found.why:
         _say(page, "why", found.why)
     if found.cure:
