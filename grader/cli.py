@@ -1,0 +1,404 @@
+"""The command line: wires, decides nothing.
+
+Exit status: 0 done, and everything passed; 1 something failed; 2 bad input, or the grader itself
+failed; 130 interrupted. What is slow to import is imported by the command that needs it, so that
+``--help`` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from grader.content import course as courses
+from grader.content import diagnosis
+from grader.model import DiagnosisKind, Fault, Language
+from grader.reporting.escape import visible
+
+if TYPE_CHECKING:
+    from grader.reporting.page import Page
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except Fault as fault:
+        click.echo(f"proclab: {visible(str(fault))}", err=True)
+        if fault.cure:
+            click.echo(f"cure: {visible(fault.cure)}", err=True)
+        status = WRONG
+    except click.ClickException as error:
+        error.show()
+        status = WRONG
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("proclab: interrupted", err=True)
+        status = INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception:
+        traceback.print_exc()
+        click.echo("proclab: this is a fault of proclab itself", err=True)
+        status = WRONG
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+# ---------------------------------------------------------------- what commands share
+
+
+def _lab_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    with contextlib.suppress(Fault):
+        return [CompletionItem(slug) for slug in courses.find().slugs if slug.startswith(incomplete)]
+    return []
+
+
+def _slugs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    kinds = [kind for group in _diagnoses().values() for kind in group.values()]
+    return [CompletionItem(kind.slug, help=kind.title) for kind in kinds if kind.slug.startswith(incomplete)]
+
+
+def _checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    with contextlib.suppress(Fault):
+        checks = courses.load_lab(courses.find(), ctx.params.get("slug") or "").checks
+        return [CompletionItem(each.name, help=each.claim) for each in checks if incomplete in each.name]
+    return []
+
+
+def _diagnoses() -> dict[str, dict[str, DiagnosisKind]]:
+    """All diagnoses that can be had here: the shared ones, and those of each lab that can be read."""
+    groups = {"Faults that all labs share": diagnosis.shared()}
+    with contextlib.suppress(Fault):
+        course = courses.find()
+        for slug in course.slugs:
+            with contextlib.suppress(Fault):
+                lab = courses.load_lab(course, slug)
+                groups[f"Only in {slug}"] = {own: lab.diagnoses[own] for own in lab.own_diagnoses}
+    return groups
+
+
+def _show(page: Page) -> None:
+    page.write(sys.stdout)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((96, 24)).columns
+
+
+def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            click.echo(f"proclab {metadata.version('proclab')}")
+            ctx.exit(0)
+        raise Fault("proclab is not installed, so it has no version", cure="run: pip install -e .")
+
+
+_lab = click.argument("slug", metavar="LAB", shell_complete=_lab_names)
+_select = click.option(
+    "-k", "select", metavar="NAME", shell_complete=_checks, help="Only checks whose name contains NAME."
+)
+_jobs = click.option(
+    "-j", "--jobs", metavar="N", type=click.IntRange(min=1), help="Processes at a time [default: all cores]."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
+)
+def cli() -> None:
+    """Autograded labs on Unix processes and inter-process communication.
+
+    \b
+    Students:     proclab list · start LAB · check LAB · explain SLUG
+    Instructors:  proclab grade LAB SUBMISSIONS · report FILE · release DIR
+    Authors:      proclab new LAB · build · verify LAB
+    Everybody:    proclab doctor · completion
+    """
+
+
+# ---------------------------------------------------------------- students
+
+
+@cli.command("list")
+def list_labs() -> None:
+    """Show the labs of this course."""
+    from grader.reporting import reference
+
+    course = courses.find()
+    labs = (courses.load_lab(course, slug) for slug in course.slugs)
+    _show(reference.labs(course.title, labs, width=_width()))
+
+
+@cli.command()
+@_lab
+@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--language", type=click.Choice(["python", "c"]), default="python", show_default=True)
+def start(slug: str, directory: Path | None, language: str) -> None:
+    """Begin a lab: put its skeleton and its brief into ./LAB, or into DIR.
+
+    \b
+    Examples:
+      proclab start pipeline
+      proclab start pipeline --language c
+      proclab start pipeline ~/work/pipes
+    """
+    from grader.content import handout
+
+    course = courses.find()
+    lab = courses.load_lab(course, slug)
+    folder = directory or Path(slug)
+    for path in handout.start(course, lab, Language(language), folder):
+        click.echo(f"wrote {path}")
+    where = "" if directory is None else f" {shlex.quote(str(folder))}"
+    click.echo(f"\nRead {folder / 'README.md'}, write your code, then: proclab check {slug}{where}")
+
+
+@cli.command()
+@_lab
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@_select
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--jsonl", is_flag=True, help="Print an event for each check, one JSON object on each line.")
+def check(slug: str, path: Path | None, select: str | None, watch: bool, as_json: bool, jsonl: bool) -> None:
+    """Run the visible checks of a lab on your own work.
+
+    PATH is a folder, a file, a notebook or an archive; without it ./LAB or the current folder.
+
+    \b
+    Examples:
+      proclab check pipeline
+      proclab check pipeline my_pipeline.c
+      proclab check pipeline -k end_of_file --watch
+    """
+    from grader.classroom import desk
+
+    course = courses.find()
+    show = (
+        desk.Json(sys.stdout)
+        if as_json
+        else desk.Events(sys.stdout)
+        if jsonl
+        else desk.Words(sys.stdout, _width())
+    )
+    if watch:
+        desk.watch(course, slug, path, select, show, told=sys.stderr)
+        return
+    report = desk.check(course, slug, path, select, show)
+    raise SystemExit(desk.status(report))
+
+
+@cli.command()
+@click.argument("slug", required=False, shell_complete=_slugs)
+def explain(slug: str | None) -> None:
+    """Explain a diagnosis; without SLUG list all of them.
+
+    \b
+    Examples:
+      proclab explain write-end-left-open
+      proclab explain
+    """
+    from grader.reporting import reference
+
+    groups = _diagnoses()
+    if slug is None:
+        _show(reference.diagnoses({title: kinds.values() for title, kinds in groups.items()}, width=_width()))
+        return
+    kinds = {name: kind for group in groups.values() for name, kind in group.items()}
+    _show(reference.diagnosis(kinds, slug, width=_width()))
+
+
+# ---------------------------------------------------------------- instructors
+
+
+@cli.command()
+@_lab
+@click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_jobs
+@_select
+@click.option(
+    "-o",
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where results go [default: grades/LAB].",
+)
+@click.option("--force", is_flag=True, help="Run hidden checks even where isolation is too weak for them.")
+def grade(
+    slug: str,
+    submissions: tuple[Path, ...],
+    jobs: int | None,
+    select: str | None,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Grade a class, with the hidden checks too.
+
+    SUBMISSIONS are folders that hold one folder, archive, notebook or file for each student, or single
+    submissions. Results go to DIR: gradebook.csv, and reports/STUDENT.json and .txt. The status is 0
+    when the grading went well, whatever the points are.
+
+    \b
+    Examples:
+      proclab grade pipeline submissions/
+      proclab grade pipeline submissions/ -j 4 -o grades/first-round
+      proclab grade pipeline ada.zip grace.c
+    """
+    from grader.classroom import session
+
+    lab = courses.load_lab(courses.find(), slug)
+    folder = out or Path("grades") / slug
+    reports = session.grade(
+        lab, submissions, folder, jobs=jobs, select=select, force=force, stream=sys.stdout
+    )
+    if any(report.broken for report in reports):
+        raise SystemExit(WRONG)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--reveal", is_flag=True, help="Also show commands and data of hidden checks.")
+def report(file: Path, reveal: bool) -> None:
+    """Show a stored report.
+
+    \b
+    Examples:
+      proclab report grades/pipeline/reports/ada.json
+      proclab report grades/pipeline/reports/ada.json --reveal
+    """
+    from grader.reporting import store, text
+
+    _show(text.render(store.read(file), width=_width(), reveal=reveal))
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+def release(directory: Path) -> None:
+    """Write what students get into DIR: no solution, no hidden check, no mutant.
+
+    \b
+    Example:
+      proclab release ../ipc-course-2027
+    """
+    from grader.content import release as releases
+
+    files = releases.release(courses.find(), directory)
+    click.echo(f"wrote {len(files)} files to {directory}")
+    click.echo(f"\nTry it as a student: cd {shlex.quote(str(directory))} && proclab list")
+
+
+# ---------------------------------------------------------------- authors
+
+
+@cli.command()
+@click.argument("slug", metavar="LAB")
+def new(slug: str) -> None:
+    """Make a small lab that is already proved, to be changed into a real one.
+
+    \b
+    Example:
+      proclab new log_collector
+    """
+    from grader.content import scaffold
+
+    folder = scaffold.new(courses.find(), slug)
+    click.echo(f"wrote {folder}")
+    click.echo(f"\nNow: proclab build && proclab verify {slug}")
+
+
+@cli.command()
+@click.option(
+    "--check", "only_check", is_flag=True, help="Write nothing; status 1 if a file is not as it must be."
+)
+def build(only_check: bool) -> None:
+    """Generate skeletons and notebooks from the labs.
+
+    \b
+    Examples:
+      proclab build
+      proclab build --check
+    """
+    from grader.content import build as builds
+
+    course = courses.find()
+    if not only_check:
+        for path in builds.write(course):
+            click.echo(f"wrote {path.relative_to(course.root)}")
+        return
+    stale = builds.stale(course)
+    for path in stale:
+        click.echo(f"{path.relative_to(course.root)} is not what its lab makes of it")
+    if stale:
+        click.echo("cure: proclab build")
+        raise SystemExit(FAILED)
+
+
+@cli.command()
+@click.argument("slugs", metavar="[LAB]...", nargs=-1, shell_complete=_lab_names)
+@_jobs
+def verify(slugs: tuple[str, ...], jobs: int | None) -> None:
+    """Prove labs: right programs pass, the skeleton earns nothing, each mutant fails as declared.
+
+    \b
+    Examples:
+      proclab verify
+      proclab verify pipeline -j 2
+    """
+    from grader.classroom import session
+
+    course = courses.find()
+    labs = [courses.load_lab(course, slug) for slug in slugs or course.slugs]
+    proved = [session.verify(course, lab, jobs=jobs, stream=sys.stdout) for lab in labs]
+    if not all(proved):
+        raise SystemExit(FAILED)
+
+
+# ---------------------------------------------------------------- everybody
+
+
+@cli.command()
+def doctor() -> None:
+    """Say what this machine can isolate and observe, and the cure for what it cannot."""
+    from grader.reporting import reference
+    from grader.running import machine
+
+    here = machine.inspect()
+    _show(reference.machine(here, width=_width()))
+    if not all(fact.ok for fact in here.facts):
+        raise SystemExit(FAILED)
+
+
+_COMPLETION = {
+    "bash": ("~/.bashrc", 'eval "$(_PROCLAB_COMPLETE=bash_source proclab)"'),
+    "zsh": ("~/.zshrc", 'eval "$(_PROCLAB_COMPLETE=zsh_source proclab)"'),
+    "fish": ("~/.config/fish/completions/proclab.fish", "_PROCLAB_COMPLETE=fish_source proclab | source"),
+}
+
+
+@cli.command()
+@click.argument("shell", required=False, type=click.Choice(list(_COMPLETION)))
+def completion(shell: str | None) -> None:
+    """Say how to complete commands, labs and diagnoses with TAB.
+
+    \b
+    Examples:
+      proclab completion
+      proclab completion bash >> ~/.bashrc
+    """
+    mine = Path(os.environ.get("SHELL", "")).name
+    file, line = _COMPLETION[shell or (mine if mine in _COMPLETION else "bash")]
+    click.echo(line)
+    click.echo(f"add this line to {file}", err=True)
