@@ -274,6 +274,8 @@ class Ending(StrEnum):
     """Still going when its time was over; the grader ended it."""
     FLOODED = "flooded"
     """Wrote more than the output limit; the grader ended it."""
+    SPUN = "spun"
+    """Made the same system calls again and again without getting on; the grader ended it"""
     STOPPED = "stopped"
     """Ended by the grader since the check had seen enough."""
 

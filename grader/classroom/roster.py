@@ -118,14 +118,14 @@ def _one_each(entries: list[Entry]) -> list[Entry]:
         attempts = by_student.setdefault(entry.student, [])
         if all(not _same(entry.path, other.path) for other in attempts):
             attempts.append(entry)
-    return [_newest(student, attempts) for student, attempts in sorted(by_student.items())]
+    return [_newest(attempts) for _, attempts in sorted(by_student.items())]
 
 
 def _same(one: Path, two: Path) -> bool:
     return one.resolve() == two.resolve()
 
 
-def _newest(student: str, attempts: list[Entry]) -> Entry:
+def _newest(attempts: list[Entry]) -> Entry:
     if len(attempts) == 1:
         return attempts[0]
     times = {entry.path: _handed_in(entry.path) for entry in attempts}
@@ -134,12 +134,12 @@ def _newest(student: str, attempts: list[Entry]) -> Entry:
     names = " and ".join(entry.origin for entry in ordered)
     if times[first.path] - times[second.path] < _SAME_TIME_NS:
         fault = Fault(
-            f"{student} handed in more than once, at the same time: {names}",
+            f"more than one attempt, handed in at the same time: {names}",
             cure="keep the one that counts, and move the others out of the folder",
         )
         return replace(first, fault=fault)
     notice = (
-        f"{student} handed in more than once: {names}; graded was the newest, {first.origin}. "
+        f"more than one attempt: {names}; graded was the newest, {first.origin}. "
         "If another one counts, move this one out of the folder."
     )
     return replace(first, notices=(notice,))

@@ -24,17 +24,21 @@ class _Entry(Value, frozen=True, kw_only=True):
 
     story: str
     fails: dict[str, str]
+    may: dict[str, str] = {}  # noqa: RUF012 (msgspec copies it)
     edit: Edit | None = None
     edits: tuple[Edit, ...] = ()
 
 
 class Mutant(Value, frozen=True, kw_only=True):
-    """One known-bad program. `fails` maps check to slug; ``*`` stands for all checks without an entry."""
+    """One known-bad program."""
 
     name: str
     story: str
     edits: tuple[Edit, ...]
     fails: dict[str, str]
+    """Check to slug: exactly these fail; ``*`` stands for all checks without an entry, an empty slug for none"""
+    may: dict[str, str]
+    """Check to slug: these may fail too, since the program itself behaves differently from run to run"""
 
 
 def load(lab: Lab) -> tuple[Mutant, ...]:
@@ -62,19 +66,14 @@ def _mutant(name: str, table: Any, lab: Lab, path: Path) -> Mutant:
             "changes several files", where=path, key=name, cure="a mutant is one program: change one file"
         )
     names = {check.name for check in lab.checks} | {"*"}
-    for check, slug in entry.fails.items():
-        if check not in names:
-            raise Fault(
-                "is no check of this lab", where=path, key=f"{name}.fails.{check}", cure="see proclab list"
-            )
-        if slug and slug not in lab.diagnoses:
-            raise Fault(
-                f"{slug!r} is no diagnosis",
-                where=path,
-                key=f"{name}.fails.{check}",
-                cure="proclab explain lists them",
-            )
-    mutant = Mutant(name=name, story=entry.story, edits=edits, fails=entry.fails)
+    for key, declared in (("fails", entry.fails), ("may", entry.may)):
+        for check, slug in declared.items():
+            place = f"{name}.{key}.{check}"
+            if check not in names:
+                raise Fault("is no check of this lab", where=path, key=place, cure="see proclab list")
+            if slug and slug not in lab.diagnoses:
+                raise Fault(f"{slug!r} is no diagnosis", where=path, key=place, cure="proclab explain lists them")
+    mutant = Mutant(name=name, story=entry.story, edits=edits, fails=entry.fails, may=entry.may)
     submission(mutant, lab)
     return mutant
 

@@ -8,6 +8,7 @@ most general diagnosis tells what every process waits for.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 from grader.model import (
@@ -105,6 +106,10 @@ def _time(seen: Observation, status: int | None) -> _Finding | None:
         return hang(seen)
     if seen.ending is Ending.TIMED_OUT:
         return _slow(seen)
+    if seen.ending is Ending.SPUN:
+        call = max(Counter(event.call for event in seen.events).items(), default=("the kernel", 0), key=lambda e: e[1])[0]
+        by = next((seen.names.get(event.pid, "The program") for event in seen.events if event.call == call), "")
+        return _found("spins", f"{_cap(by)} calls {call} again and again and does not wait.")
     return None
 
 
@@ -115,7 +120,7 @@ def _slow(seen: Observation) -> _Finding:
     if stuck is not None:
         return stuck
     busy = [process for process in seen.processes if process.state is State.RUNNING]
-    if busy and seen.cpu_s > 0.2 * seen.within_s:
+    if busy and seen.cpu_s > 0.4 * seen.within_s:
         return _found(
             "spins",
             f"{_labels(busy)} used the processor for {seen.cpu_s:.1f} s of {seen.within_s:g} s and did not get on.",

@@ -254,6 +254,7 @@ def _comparison(seen: Observation, status: int | None) -> dict[str, str]:
         Ending.HUNG: f"every process was blocked for good after {seen.wall_s:.2f} s",
         Ending.TIMED_OUT: f"it was not done after {seen.within_s:g} s",
         Ending.FLOODED: "it wrote without end",
+        Ending.SPUN: f"it went round in circles for {seen.wall_s:.1f} s",
     }.get(seen.ending, "")
     if seen.leftovers:
         observed += " and left behind: " + ", ".join(f"{left.kind} {left.name}" for left in seen.leftovers)

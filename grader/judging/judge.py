@@ -12,6 +12,7 @@ import fnmatch
 import functools
 import io
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -304,11 +305,19 @@ def _check(
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             pytest.main([*_QUIET, "--rootdir", str(lab.root), *files], plugins=[plugin])
     finally:
+        _forget(lab)
         if before is None:
             del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         else:
             os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = before
     return plugin.results, " ".join(plugin.trouble) or quiet.getvalue()[-2000:]
+
+
+def _forget(lab: Lab) -> None:
+    """Take the check files out of Python's module table, where the next lab's would be mistaken for them."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(f"{lab.root}{os.sep}"):
+            del sys.modules[name]
 
 
 def _unbuilt(lab: Lab, check: CheckInfo, prepared: Prepared) -> CheckResult:

@@ -45,6 +45,7 @@ class Outcome(Enum):
     HUNG = auto()
     TIMED_OUT = auto()
     FLOODED = auto()
+    SPUN = auto()
 
 
 class Patience:
@@ -279,6 +280,10 @@ class Program:
         return True
 
     @property
+    def _spun(self) -> bool:
+        return self._sandbox.log is not None and self._sandbox.log.full
+
+    @property
     def flooded(self) -> bool:
         return len(self.stdout) > self._limit or len(self.stderr) > self._limit
 
@@ -297,30 +302,29 @@ class Program:
                 return Outcome.REACHED
             if self._pidfd == -1:
                 return self._drained(until)
-            events = self._selector.select(look_in)
-            for key, mask in events:
-                if key.fd == self._pidfd:
-                    self._selector.unregister(self._pidfd)
-                    os.close(self._pidfd)
-                    self._pidfd = -1
-                elif mask & selectors.EVENT_WRITE:
-                    self._feed()
-                if mask & selectors.EVENT_READ and key.fd in self._streams:
-                    self._take(key.fd)
+            busy = self._serve(look_in)
             if self.flooded:
                 return Outcome.FLOODED
-            if events:
-                look_in = _FIRST_LOOK_S
-                if patience.over:
-                    self.look()
-                    return Outcome.TIMED_OUT
-                continue
-            if self._hung(patience):
+            if not busy and self._hung(patience):
                 return Outcome.HUNG
-            if patience.over:
+            if self._spun or patience.over:
                 self.look()
-                return Outcome.TIMED_OUT
-            look_in = min(look_in * 2, _LONGEST_LOOK_S)
+                return Outcome.SPUN if self._spun else Outcome.TIMED_OUT
+            look_in = _FIRST_LOOK_S if busy else min(look_in * 2, _LONGEST_LOOK_S)
+
+    def _serve(self, patience: float) -> bool:
+        """Feed and drain once, waiting at most so long for something to do; whether there was something."""
+        events = self._selector.select(patience)
+        for key, mask in events:
+            if key.fd == self._pidfd:
+                self._selector.unregister(self._pidfd)
+                os.close(self._pidfd)
+                self._pidfd = -1
+            elif mask & selectors.EVENT_WRITE:
+                self._feed()
+            if mask & selectors.EVENT_READ and key.fd in self._streams:
+                self._take(key.fd)
+        return bool(events)
 
     def _drained(self, until: Callable[[], bool] | None) -> Outcome:
         """After the end: take what is still in the pipes; it may hold what was waited for."""
@@ -417,15 +421,11 @@ class Program:
         while not condition(patience):
             if self._pidfd == -1:
                 return Outcome.ENDED
+            if self._spun:
+                return Outcome.SPUN
             if patience.over:
                 return Outcome.TIMED_OUT
-            for key, mask in self._selector.select(step):
-                if key.fd == self._pidfd:
-                    return Outcome.ENDED
-                if mask & selectors.EVENT_WRITE:
-                    self._feed()
-                if mask & selectors.EVENT_READ and key.fd in self._streams:
-                    self._take(key.fd)
+            self._serve(step)
             step = min(step * 1.5, 0.02)
         return Outcome.REACHED
 
@@ -469,7 +469,7 @@ class Program:
         try:
             if outcome is Outcome.ENDED:
                 processes, leftovers = self._left()
-            elif self.graph is not None and outcome in (Outcome.HUNG, Outcome.TIMED_OUT):
+            elif self.graph is not None and outcome in (Outcome.HUNG, Outcome.TIMED_OUT, Outcome.SPUN):
                 processes, edges = self.graph.processes, self.graph.edges
         finally:
             self._sandbox.end()
@@ -483,6 +483,7 @@ class Program:
         status, by_signal = self._ending(history)
         endings = {
             Outcome.HUNG: Ending.HUNG, Outcome.TIMED_OUT: Ending.TIMED_OUT, Outcome.FLOODED: Ending.FLOODED,
+            Outcome.SPUN: Ending.SPUN,
             Outcome.ENDED: Ending.SIGNALLED if by_signal else Ending.EXITED,
         }  # fmt: skip
         self.observation = Observation(
@@ -548,9 +549,7 @@ class Program:
                 graph is not None and all(p.state is not State.RUNNING for p in graph.processes)
             ):
                 break
-            for key, mask in self._selector.select(0.002):
-                if mask & selectors.EVENT_READ and key.fd in self._streams:
-                    self._take(key.fd)
+            self._serve(0.002)
             if self.flooded:
                 break
         processes: tuple[Process, ...] = ()

@@ -30,6 +30,8 @@ TRACED = (
 )  # fmt: skip
 _TIMERS = re.compile(rb"\b(?:alarm|setitimer|timer_settime|timerfd_settime)\(|SO_(?:RCV|SND)TIMEO")
 _SILENT = ("set_robust_list", "exit_group", "setitimer", "setsockopt")
+_MOST_BYTES = 3 * 2**20
+"""Some 30,000 calls; reading that many takes half a second"""
 _FORKS = ("fork", "vfork", "clone", "clone3")
 
 
@@ -51,6 +53,11 @@ class Log:
     def _bytes(self) -> bytes:
         size = os.fstat(self._descriptor).st_size
         return os.pread(self._descriptor, size, 0)
+
+    @property
+    def full(self) -> bool:
+        """Whether far more calls were made than building any pipeline of processes takes."""
+        return os.fstat(self._descriptor).st_size > _MOST_BYTES
 
     def text(self) -> str:
         """All that was written so far."""
