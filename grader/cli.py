@@ -34,7 +34,7 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 def main() -> None:
     """Run the command line and exit with its status."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="proclab", standalone_mode=False)
     except Fault as fault:
         click.echo(f"proclab: {visible(str(fault))}", err=True)
         if fault.cure:
@@ -71,10 +71,12 @@ def _slugs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 
 def _checks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    with contextlib.suppress(Fault):
-        checks = courses.load_lab(courses.find(), ctx.params.get("slug") or "").checks
-        return [CompletionItem(each.name, help=each.claim) for each in checks if incomplete in each.name]
-    return []
+    found = []
+    with contextlib.suppress(Fault):  # while -k has no value yet, click does not know LAB either
+        course = courses.find()
+        for slug in course.slugs:
+            found += [each for each in courses.load_lab(course, slug).checks if incomplete in each.name]
+    return [CompletionItem(each.name, help=each.claim) for each in found]
 
 
 def _diagnoses() -> dict[str, dict[str, DiagnosisKind]]:
@@ -114,7 +116,7 @@ _jobs = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version."
 )

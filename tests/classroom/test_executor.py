@@ -35,7 +35,7 @@ def test_grades_every_submission(tmp_path: Path) -> None:
     (folder / "nobody").mkdir()
     reports = graded(lab, folder)
     scores = {student: (report.score, report.max_score) for student, report in reports.items()}
-    assert scores == {"ada": (3, 3), "bob": (2, 3), "eve": (0, 3), "donald": (0, 3), "nobody": (0, 3)}
+    assert scores == {"ada": (3, 3), "bob": (2, 3), "eve": (1, 3), "donald": (0, 3), "nobody": (0, 3)}
     for student in ("donald", "nobody"):
         assert {check.verdict for check in reports[student].checks} == {Verdict.FAILED}
         found = reports[student].checks[0].diagnosis
