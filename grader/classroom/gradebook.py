@@ -15,7 +15,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from grader.model import CheckResult, Report, Verdict
+from grader.model import CheckResult, Fault, Report, Verdict
 from grader.reporting import store, text
 from grader.reporting.escape import cell, visible
 from grader.reporting.text import number
@@ -44,6 +44,17 @@ class Shelf:
         """Two files for each student."""
         return self.folder / "reports"
 
+    def open(self) -> None:
+        """Make the folder: better to learn now than after an hour that nothing can be written there.
+
+        :raises Fault: if that is so
+        """
+        try:
+            self.reports.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            cure = "choose another folder with -o"
+            raise Fault(f"cannot be made: {error.strerror}", where=self.reports, cure=cure) from None
+
     def keep(self, report: Report) -> None:
         """Write one student's report: JSON with everything, and the text that students may read."""
         name = _file_name(report.student)
@@ -52,7 +63,7 @@ class Shelf:
         store.replace(self.reports / f"{name}.txt", page.encode())
 
     def close(self, reports: Iterable[Report]) -> None:
-        """Write the gradebook."""
+        """Write the gradebook; an interrupted grading never replaces a complete one."""
         store.replace(self.gradebook, table(reports).encode())
 
 

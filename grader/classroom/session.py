@@ -40,23 +40,24 @@ def grade(
     choose(lab, select, hidden=True)
     found = roster.find(paths, lab)
     shelf = Shelf(folder)
-    shelf.close(())  # better to learn now than after an hour that nothing can be written there
+    shelf.open()
     for notice in found.notices:
         stream.write(f"note: {notice}\n")
     stream.flush()
     reports: list[Report] = []
-    grading = Grading(lab, jobs or cores(), select, force)
-    with (
-        Ticker(len(found.entries), stream) as ticker,
-        contextlib.closing(grading.run(found.entries)) as results,
-    ):
-        try:
+    results = Grading(lab, jobs or cores(), select, force).run(found.entries)
+    try:
+        with Ticker(len(found.entries), stream) as ticker, contextlib.closing(results):
             for _, report in results:
                 shelf.keep(report)
                 reports.append(report)
                 ticker.tell(report)
-        finally:
-            shelf.close(reports)
+    except KeyboardInterrupt:
+        stream.write(
+            f"{len(reports)} of {len(found.entries)} submissions graded, reports in {shelf.reports}/\n"
+        )
+        raise
+    shelf.close(reports)
     _show(reports, shelf, stream)
     return tuple(reports)
 

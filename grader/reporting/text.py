@@ -108,9 +108,8 @@ def _groups(checks: tuple[CheckResult, ...]) -> list[list[CheckResult]]:
     for check in checks:
         if check.verdict is Verdict.FAILED:
             what = check.diagnosis
-            same = (what.slug, what.fact, check.observed) if what is not None else check.name
-            alone = check.name if check.observation is not None and check.observation.turns else ""
-            groups.setdefault((same, alone), []).append(check)
+            same = (what.slug, what.fact, what.place) if what is not None else check.name
+            groups.setdefault((same, check.expected, check.observed), []).append(check)
     return list(groups.values())
 
 

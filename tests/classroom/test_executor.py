@@ -185,13 +185,16 @@ def running(tmp_path: Path) -> Iterator[Class]:
         process.communicate(timeout=DEADLINE_S)
 
 
-def test_ctrl_c_ends_everything(running: Class) -> None:
+def test_ctrl_c_ends_everything(running: Class, tmp_path: Path) -> None:
     process, _, everything = running()
+    (tmp_path / "grades" / "gradebook.csv").write_text("of an earlier grading")
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130, output
     assert output.endswith(b"proclab: interrupted\n")
     assert b"Traceback" not in output
+    assert b"0 of 1 submissions graded" in output
+    assert (tmp_path / "grades" / "gradebook.csv").read_text() == "of an earlier grading"
     assert [pid for pid, started in everything.items() if not gone(pid, started)] == []
 
 

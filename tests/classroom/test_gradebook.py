@@ -83,8 +83,8 @@ def test_names_files_so_that_none_leaves_the_folder_or_meets_another(tmp_path: P
 
 def test_says_that_there_is_no_place_for_results(tmp_path: Path) -> None:
     (tmp_path / "grades").write_text("a file")
-    with pytest.raises(Fault, match="cannot be written"):
-        Shelf(tmp_path / "grades").close([])
+    with pytest.raises(Fault, match="cannot be made"):
+        Shelf(tmp_path / "grades").open()
 
 
 def test_shows_the_class(tmp_path: Path) -> None:
