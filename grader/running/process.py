@@ -545,9 +545,8 @@ class Program:
                 break
             graph, glance = self._picture()
             patience.note(glance)
-            if patience.over or (
-                graph is not None and all(p.state is not State.RUNNING for p in graph.processes)
-            ):
+            resting = graph is not None and all(p.state is not State.RUNNING for p in graph.processes)
+            if patience.over or (resting and not self._pending and self._all_taken()):
                 break
             self._serve(0.002)
             if self.flooded:

@@ -32,9 +32,11 @@ def test_ends_every_writer_when_readers_leave(run):
 
 
 @points(1)
-def test_waits_for_every_stage(run):
+def test_waits_for_every_stage(start):
     """The pipeline does not end before its slowest stage, also when that is the first."""
-    ran = run("pipeline", "sleep", "0.3", "|", "false", status=None)
+    program = start("pipeline", "cat", "|", "false")
+    program.rest()  # 'false' has ended; 'cat' waits for input that is still open
+    ran = program.finish(status=None)
     assert ran.status == 1, diagnose(
         "wrong-status", f"The status is {ran.status}, not that of the last stage, which ended first."
     )
