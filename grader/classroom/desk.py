@@ -7,7 +7,7 @@ from typing import IO, Protocol
 
 import msgspec
 
-from grader.classroom.selection import choose
+from grader.judging.selection import choose
 from grader.content import course as courses
 from grader.content import handout, submission
 from grader.content.course import Course

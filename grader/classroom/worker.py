@@ -19,7 +19,7 @@ from types import FrameType
 import msgspec
 
 from grader.classroom.roster import Entry
-from grader.classroom.selection import choose
+from grader.judging.selection import choose
 from grader.content import submission as submissions
 from grader.judging import explain
 from grader.judging.judge import judge

@@ -8,7 +8,6 @@ judging: the grader's own fault (broken), then time, crash, evidence (`explain`)
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import functools
 import io
 import os
@@ -24,6 +23,7 @@ import pytest
 from grader.content import submission as submissions
 from grader.judging import explain, fixtures
 from grader.judging.fixtures import Bench, CheckFailed
+from grader.judging.selection import choose
 from grader.judging.vocabulary import named
 from grader.model import CheckInfo, CheckResult, Diagnosis, Lab, Level, Report, Submission, Verdict
 from grader.running import machine
@@ -234,14 +234,13 @@ def judge(
     :param force: run hidden checks even where isolation is too weak for them
     :param level: a weaker isolation than the machine offers, for tests
     :param on_result: called with each result as soon as it stands
+    :raises Fault: if `select` fits no check
     """
     started = time.monotonic()
     began = datetime.now(UTC).isoformat(timespec="seconds")
     here = machine.inspect()
     level = level or here.level
-    chosen = tuple(
-        check for check in lab.checks if (hidden or not check.hidden) and _selected(check.name, select)
-    )
+    chosen = choose(lab, select, hidden=hidden)
     tell = on_result or (lambda result: None)
     notices = submission.notices
     results: dict[str, CheckResult] = {}
@@ -284,10 +283,6 @@ def judge(
         started=began,
         duration_s=round(time.monotonic() - started, 3),
     )
-
-
-def _selected(name: str, select: str | None) -> bool:
-    return select is None or select in name or fnmatch.fnmatch(name, select)
 
 
 def _check(

@@ -184,7 +184,8 @@ def _raw(lines: Sequence[str]) -> Iterator[Call]:
             if (
                 done and done.group(3) != "ERESTARTSYS"
             ):  # interrupted by a signal, and made again by the kernel
-                last = Call(at, pid, name, done.group(1), _number(done.group(2)), done.group(3) or "")
+                error = "unfinished" if done.group(2) == "?" else done.group(3) or ""
+                last = Call(at, pid, name, done.group(1), _number(done.group(2)), error)
     if last is not None:
         yield _with_stack(last, frames)
     for pid, (at, head) in pending.items():  # never returned: still in it when the run ended
@@ -354,7 +355,8 @@ def _words(call: Call) -> str:
     if call.name == "signal":
         return f"receives {call.arguments.split()[0]}"
     if call.error == "unfinished":
-        return f"{call.name}({call.arguments.strip().rstrip(',')}): does not return"
+        arguments = call.arguments.removesuffix("<unfinished ...>").strip().rstrip(",")
+        return f"{call.name}({arguments}): does not return"
     tail = f" = {call.result}" if call.result is not None else ""
     return f"{call.name}({call.arguments}){tail}{' ' + call.error if call.error else ''}"
 

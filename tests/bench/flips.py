@@ -28,7 +28,14 @@ _SPIN = "while True: pass"
 def _grade(slug: str, name: str) -> tuple[str, list[str]]:
     lab = course.load_lab(course.find(), slug)
     subject = next(each for each in verify.subjects(lab) if each.name == name)
-    return name, [finding.what for finding in verify.compare(subject, judge(lab, subject.submission))]
+    report = judge(lab, subject.submission)
+    wrong = [finding.what for finding in verify.compare(subject, report)]
+    facts = [
+        f"    {check.name}: {check.diagnosis.fact} {check.observed} {'; '.join(check.diagnosis.evidence)}"
+        for check in report.checks
+        if check.diagnosis and any(what.startswith(check.name) for what in wrong)
+    ]
+    return name, wrong + facts
 
 
 def main() -> int:
@@ -58,7 +65,7 @@ def main() -> int:
                     graded += 1
                     if wrong:
                         flips[name] += 1
-                        print(f"round {round_number + 1}, {name}: {'; '.join(wrong)}", flush=True)
+                        print(f"round {round_number + 1}, {name}: {chr(10).join(wrong)}", flush=True)
     finally:
         for spinner in spinners:
             spinner.kill()
