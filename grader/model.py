@@ -215,6 +215,8 @@ class Process(Value, frozen=True, kw_only=True):
     """Signals whose disposition is to ignore"""
     masked: tuple[str, ...] = ()
     """Signals that are blocked (the signal mask)"""
+    foreground: bool = False
+    """In the foreground process group of its terminal: Ctrl-C reaches it"""
     cpu_s: float = 0.0
     place: Place | None = None
 

@@ -135,7 +135,6 @@ def _tar(path: Path, found: Unpacked) -> Iterator[tuple[str, bool, bytes]]:
                 yield info.name, bool(info.mode & 0o111), _bounded(stream, found)
 
 
-
 def strip(found: Unpacked) -> None:
     """Most archives hold one folder that holds the work: take that level away."""
     tops = {file.path.partition("/")[0] for file in found.files}

@@ -11,7 +11,17 @@ import msgspec
 
 from grader.content import checks, diagnosis, submission, toml
 from grader.content.regions import hollow
-from grader.model import FORMAT_VERSION, CheckInfo, Fault, Lab, Language, Limits, SourceFile, Submission, Value
+from grader.model import (
+    FORMAT_VERSION,
+    CheckInfo,
+    Fault,
+    Lab,
+    Language,
+    Limits,
+    SourceFile,
+    Submission,
+    Value,
+)
 
 
 class _LabFile(Value, frozen=True, kw_only=True):

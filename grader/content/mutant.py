@@ -72,7 +72,9 @@ def _mutant(name: str, table: Any, lab: Lab, path: Path) -> Mutant:
             if check not in names:
                 raise Fault("is no check of this lab", where=path, key=place, cure="see proclab list")
             if slug and slug not in lab.diagnoses:
-                raise Fault(f"{slug!r} is no diagnosis", where=path, key=place, cure="proclab explain lists them")
+                raise Fault(
+                    f"{slug!r} is no diagnosis", where=path, key=place, cure="proclab explain lists them"
+                )
     mutant = Mutant(name=name, story=entry.story, edits=edits, fails=entry.fails, may=entry.may)
     submission(mutant, lab)
     return mutant

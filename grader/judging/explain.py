@@ -107,8 +107,14 @@ def _time(seen: Observation, status: int | None) -> _Finding | None:
     if seen.ending is Ending.TIMED_OUT:
         return _slow(seen)
     if seen.ending is Ending.SPUN:
-        call = max(Counter(event.call for event in seen.events).items(), default=("the kernel", 0), key=lambda e: e[1])[0]
-        by = next((seen.names.get(event.pid, "The program") for event in seen.events if event.call == call), "")
+        call = max(
+            Counter(event.call for event in seen.events).items(),
+            default=("the kernel", 0),
+            key=lambda e: e[1],
+        )[0]
+        by = next(
+            (seen.names.get(event.pid, "The program") for event in seen.events if event.call == call), ""
+        )
         return _found("spins", f"{_cap(by)} calls {call} again and again and does not wait.")
     return None
 
@@ -161,9 +167,16 @@ def _reads(process: Process | None) -> bool:
     return process is not None and process.wait is not None and process.wait.call in _READS
 
 
-def _rightful(process: Process, edge: Edge, end: int) -> bool:
-    """Whether a holder uses the end as its own standard stream: it may then be the proper partner."""
-    return edge.descriptor == end
+def _rightful(holder: Process, edge: Edge, end: int) -> bool:
+    """Whether a holder may be the proper partner: it has the end as its standard stream, and could use it.
+
+    A parent that waits for a child will not read or write meanwhile, whatever its standard streams are.
+    """
+    return edge.descriptor == end and not _waits_for_a_child(holder)
+
+
+def _waits_for_a_child(process: Process) -> bool:
+    return process.wait is not None and process.wait.call in ("wait4", "waitid")
 
 
 def _write_end_open(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding | None:
@@ -206,18 +219,13 @@ def _unread_pipe(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding |
         if not holders or any(_rightful(holder, edge, 0) for holder, edge in holders):
             continue
         where = process.wait.text.removeprefix("space in ").removesuffix(", which is full")
+        parent = next((holder for holder, _ in holders if _waits_for_a_child(holder)), None)
         had_reader = any(
             re.match(r"dup[23]\(\d+, 0\)", event.text) and event.text.endswith(target)
             for event in seen.events
+            if parent is None or event.pid != parent.pid
         )
-        waiting_parent = next(
-            (
-                h
-                for h, _ in holders
-                if h.wait is not None and h.wait.call in ("wait4", "waitid") and not had_reader
-            ),
-            None,
-        )
+        waiting_parent = None if had_reader else parent
         if waiting_parent is not None and waiting_parent.wait is not None:
             return _found(
                 "waits-before-reading",
@@ -278,7 +286,16 @@ def _doing(seen: Observation) -> tuple[str, ...]:
 # ---------------------------------------------------------------- crashes and statuses
 
 
+_OUT_OF_MEMORY = re.compile(
+    rb"^MemoryError|std::bad_alloc|Sanitizer failed to allocate|Cannot allocate memory", re.M
+)
+
+
 def _crash(seen: Observation, status: int | None) -> _Finding | None:
+    if (seen.signal or seen.status) and seen.status != status and _OUT_OF_MEMORY.search(seen.stderr):
+        return _found(
+            "memory-limit-reached", "The program asked for more memory than it may have.", _last_error(seen)
+        )
     if seen.ending is Ending.SIGNALLED:
         return _found("killed-by-signal", f"The program was ended by {seen.signal}.", _last_error(seen))
     if seen.ending is not Ending.EXITED or status is None or seen.status == status:

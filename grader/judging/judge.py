@@ -11,6 +11,7 @@ import contextlib
 import functools
 import io
 import os
+import re
 import sys
 import time
 import traceback
@@ -168,7 +169,8 @@ class Judge:
                 name, Verdict.FAILED, error.diagnosis, expected=error.expected, observed=error.observed
             )
         elif isinstance(error, AssertionError):
-            self._note(name, Verdict.FAILED, self._assertion(error), observed=str(error))
+            diagnosis = self._assertion(error)
+            self._note(name, Verdict.FAILED, diagnosis, observed=_difference(error, diagnosis.fact))
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             return
         else:
@@ -215,6 +217,14 @@ class Judge:
         )
         self.results[name] = result
         self._on_result(result)
+
+
+def _difference(error: AssertionError, fact: str) -> str:
+    """pytest's comparison, without the fact that stands above it and without where the values came from."""
+    lines = str(error).splitlines()
+    if lines and named.get() is not None:
+        lines = lines[1:]
+    return "\n".join(line for line in lines if not re.match(r" \+ +(where|and) ", line) and line != fact)
 
 
 def judge(

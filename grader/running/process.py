@@ -182,7 +182,7 @@ class Program:
             try:
                 self._pidfd = os.pidfd_open(self._sandbox.program)
                 self._selector.register(self._pidfd, selectors.EVENT_READ)
-            except ProcessLookupError:
+            except OSError:  # ESRCH, or EINVAL for one that is just being reaped
                 pass
         self._arm()
 

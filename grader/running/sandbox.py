@@ -31,6 +31,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -315,6 +316,7 @@ def start(
     :param closed: standard descriptors that the program starts without
     :raises SandboxError: if the sandbox itself cannot be made
     """
+    _default_signals()
     root = os.geteuid() == 0
     log = trace.Log() if recipe.history else None
     inside = list(argv)
@@ -326,6 +328,20 @@ def start(
     if recipe.level is Level.FULL:
         return _start_full(recipe, inside, log, root, (stdin, stdout, stderr), terminal, bool(closed))
     return _start_group(recipe, inside, log, (stdin, stdout, stderr), terminal, bool(closed))
+
+
+def _default_signals() -> None:
+    """Let programs start with every signal at its default, as from a shell.
+
+    What is ignored stays ignored over execve(2), and a grader under nohup or in the background has SIGINT
+    ignored. A handler that does nothing is as good for us, and is not inherited. (SIGPIPE and SIGXFSZ, which
+    Python itself ignores, are put back by `subprocess`.)
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may; it has done so if it started a program before
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def _prefix(recipe: Recipe, log: trace.Log | None) -> list[str]:

@@ -323,6 +323,8 @@ class Names:
             by_command.setdefault(command, []).append(role)
         chain = self._chain()
         for pid, command in self._commands.items():
+            if not command:
+                continue  # an execve without arguments
             names = by_command.get((command[0].rsplit("/", 1)[-1], *command[1:]), [])
             if len(names) == 1 or (names and len(chain) != len(roles)):
                 found[pid] = names[0] if len(names) == 1 else f"one of {names[0]} to {names[-1].split()[-1]}"
@@ -471,5 +473,6 @@ def _process(
         ),
         ignored=process.ignored,
         masked=process.masked,
+        foreground=process.foreground,
         cpu_s=process.cpu_s,
     )

@@ -111,6 +111,7 @@ class Seen:
     ignored: tuple[str, ...]
     masked: tuple[str, ...]
     caught: tuple[str, ...]
+    foreground: bool
     cpu_s: float
     tasks: tuple[Task, ...] = ()
     descriptors: list[Open] = field(default_factory=list)
@@ -336,6 +337,7 @@ def see(pid: int) -> Seen | None:
         ignored=_signals(fields["SigIgn"].strip()),
         masked=_signals(fields["SigBlk"].strip()),
         caught=_signals(fields["SigCgt"].strip()),
+        foreground=numbers[2] == numbers[5],
         cpu_s=(int(numbers[11]) + int(numbers[12])) / _TICKS,
         tasks=tuple(task for thread in threads if (task := _task(pid, thread))),
         descriptors=descriptors or [],

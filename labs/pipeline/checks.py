@@ -37,7 +37,7 @@ def test_runs_stages_at_the_same_time(start):
     running = {process.role for process in program.rest()}
     missing = sorted(ALL_STAGES - running)
     assert not missing, diagnose(
-        "stages-run-in-turn", f"While the input is open, {' and '.join(missing)} does not run yet."
+        "stages-run-in-turn", f"While the input is still open, there is no {' and no '.join(missing)} yet."
     )
     program.send("uno\n")
     assert program.line() == "uno"
@@ -66,7 +66,8 @@ def test_reports_missing_command(run):
     for stages in (["no-such-command"], ["echo", "uno", "|", "no-such-command"]):
         ran = run("pipeline", *stages, status=None)
         assert ran.status == 127, diagnose(
-            "wrong-status", f"'{' '.join(stages)}' gave status {ran.status}; 127 says that a command was not found."
+            "wrong-status",
+            f"'{' '.join(stages)}' gave status {ran.status}; 127 says that a command was not found.",
         )
         ran.says("no-such-command")
 
@@ -78,7 +79,9 @@ def test_runs_other_stages_without_missing_one(run):
     assert ran.out.split() == ["0"], diagnose(
         "missing-command-stops-others", "'wc -c' did not run, or did not see the end of its empty input."
     )
-    assert ran.status == 0, diagnose("wrong-status", f"The last stage ended with 0; the status is {ran.status}.")
+    assert ran.status == 0, diagnose(
+        "wrong-status", f"The last stage ended with 0; the status is {ran.status}."
+    )
 
 
 @points(1)
@@ -107,7 +110,7 @@ def test_leaks_no_descriptor(start):
     """Each stage has its standard input, output and error, and no other descriptor of the pipes."""
     program = start("pipeline", "cat", "|", "cat", "-u", "|", "cat", "-")
     stages = [process for process in program.rest() if process.role.startswith("stage")]
-    assert stages, diagnose("stage-missing")
+    assert stages, diagnose("stages-run-in-turn", "No stage runs while the input is open.")
     for stage in stages:
         extra = [f"{d.number} ({d.target})" for d in stage.descriptors if d.number > 2]
         assert not extra, diagnose(
@@ -122,7 +125,7 @@ def test_gives_stages_default_signals(start):
     """In each stage SIGPIPE has its default effect and no signal is blocked."""
     program = start("pipeline", "cat", "|", "cat", "-u")
     stages = [process for process in program.rest() if process.role.startswith("stage")]
-    assert stages, diagnose("stage-missing")
+    assert stages, diagnose("stages-run-in-turn", "No stage runs while the input is open.")
     for stage in stages:
         assert "SIGPIPE" not in stage.ignored, diagnose(
             "sigpipe-ignored-in-stage", f"{stage.label} ignores SIGPIPE; it inherited that from the parent."
@@ -147,6 +150,14 @@ def test_ends_at_ctrl_c(talk):
     terminal = talk("pipeline", "cat", "|", "cat", "-u")
     terminal.type("uno")
     terminal.expect("uno\r\nuno\r\n")
+    for stage in terminal.rest():
+        if stage.role.startswith("stage"):
+            assert "SIGINT" not in (*stage.ignored, *stage.masked), diagnose(
+                "signal-ignored-in-stage", f"{stage.label} ignores or blocks SIGINT, which Ctrl-C sends."
+            )
+            assert stage.foreground, diagnose(
+                "wrong-process-group", f"{stage.label} is not in the terminal's foreground process group."
+            )
     terminal.interrupt()
     terminal.ended(status=None, allow={"killed-by-signal"})
 
@@ -158,14 +169,18 @@ def test_makes_its_own_processes(run):
     ran = run("pipeline", "cat", "|", "tr", "a", "b", stdin="a\n", lines=True).prints("b\n")
     history = ran.history
     shells = [e for e in history.execs if e.pid != history.root and e.argv[0].rpartition("/")[2] in SHELLS]
-    assert not shells, diagnose("uses-a-shell", f"Process {shells[0].pid} ran: {' '.join(shells[0].argv)}"[:300])
+    assert not shells, diagnose(
+        "uses-a-shell", f"Process {shells[0].pid} ran: {' '.join(shells[0].argv)}"[:300]
+    )
     main = history.execs[0].argv[0].rpartition("/")[2]
     spawned = [call for call in history.forks if call.name == "vfork"]
     assert not (main.startswith("python") and spawned), diagnose(
         "uses-subprocess", "The children were made by vfork, as Python's subprocess module does it."
     )
     line = ran.called("fork_exec")
-    assert line is None, diagnose("uses-subprocess", f"{line} makes its children with Python's subprocess module.")
+    assert line is None, diagnose(
+        "uses-subprocess", f"{line} makes its children with Python's subprocess module."
+    )
 
 
 SHELLS = {"sh", "bash", "dash", "ksh", "zsh", "busybox"}

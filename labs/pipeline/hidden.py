@@ -8,7 +8,9 @@ from grader import diagnose, needs, points
 @points(2)
 def test_carries_a_gigabyte(run):
     """A gigabyte flows through in bounded memory."""
-    run("pipeline", "head", "-c", "1G", "/dev/zero", "|", "cat", "|", "wc", "-c", within=60).prints("1073741824\n")
+    run("pipeline", "head", "-c", "1G", "/dev/zero", "|", "cat", "|", "wc", "-c", within=60).prints(
+        "1073741824\n"
+    )
 
 
 @points(1)
@@ -48,7 +50,8 @@ def test_reports_a_signal_as_128_plus_n(run):
     for number in (9, 15):
         ran = run("pipeline", "true", "|", "sh", "-c", f"kill${{IFS}}-{number}${{IFS}}$$", status=None)
         assert ran.status == 128 + number, diagnose(
-            "wrong-status", f"A last stage ended by signal {number} gave status {ran.status}, not {128 + number}."
+            "wrong-status",
+            f"A last stage ended by signal {number} gave status {ran.status}, not {128 + number}.",
         )
 
 
@@ -56,7 +59,9 @@ def test_reports_a_signal_as_128_plus_n(run):
 def test_reports_what_cannot_be_executed(run):
     """A command that is there but cannot be executed gives status 126 and a message."""
     ran = run("pipeline", "echo", "uno", "|", "/etc/passwd", status=None)
-    assert ran.status == 126, diagnose("wrong-status", f"A file without execute permission gave status {ran.status}.")
+    assert ran.status == 126, diagnose(
+        "wrong-status", f"A file without execute permission gave status {ran.status}."
+    )
     ran.says("/etc/passwd")
 
 
@@ -65,7 +70,9 @@ def test_closes_the_gap_of_a_missing_command(run):
     """A missing command in the middle reads nothing and writes nothing; its neighbours see that."""
     ran = run("pipeline", "yes", "|", "no-such-command", "|", "wc", "-c", status=None)
     assert ran.out.split() == ["0"], diagnose("missing-command-stops-others")
-    assert ran.status == 0, diagnose("wrong-status", f"The last stage ended with 0; the status is {ran.status}.")
+    assert ran.status == 0, diagnose(
+        "wrong-status", f"The last stage ended with 0; the status is {ran.status}."
+    )
 
 
 @points(1)
@@ -85,10 +92,11 @@ def test_works_without_standard_output(run):
 @needs("trace")
 def test_reaps_children_whose_exec_failed(run):
     """A child whose command is not found ends at once, and is waited for like the others."""
-    ran = run("pipeline", "no-such-command", "|", "no-such-command", "|", "true", status=None).reaped_all()
+    ran = run("pipeline", "no-such-command", "|", "no-such-command", "|", "true").reaped_all()
     again = [call for call in ran.history.forks if call.pid in _failed(ran.history)]
     assert not again, diagnose(
-        "falls-through-after-exec", f"Process {again[0].pid if again else 0} made a child after its exec had failed."
+        "falls-through-after-exec",
+        f"Process {again[0].pid if again else 0} made a child after its exec had failed.",
     )
 
 

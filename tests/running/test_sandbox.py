@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -49,7 +50,7 @@ def test_no_process_of_the_machine_is_visible(launch: Launch) -> None:
 
 def test_killing_everything_reaches_nobody_else(launch: Launch) -> None:
     program = launch(
-        "import os, signal\nfor pid in range(1, 40000):\n    if pid != os.getpid():\n        try: os.kill(pid, 9)\n"
+        "import os, signal\nfor pid in range(1, 20000):\n    if pid != os.getpid():\n        try: os.kill(pid, 9)\n"
         "        except OSError: pass\nprint('survived', flush=True)\nos.kill(-1, 9)\nprint('alone')"
     )
     seen = program.finish(program.pump())
@@ -190,6 +191,17 @@ def test_everything_ends_when_the_grader_is_killed(tmp_path: Path) -> None:
             poll.unregister(fd)
     for fd in fds:
         os.close(fd)
+
+
+def test_signals_that_the_grader_ignores_are_at_their_default(launch: Launch) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        said = _says(
+            launch, "print([line for line in open('/proc/self/status') if line.startswith('SigIgn')])"
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert int(said.split("\\t")[1].split("\\n")[0], 16) & 1 << signal.SIGINT - 1 == 0
 
 
 def test_works_from_a_thread(launch: Launch) -> None:
