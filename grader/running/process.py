@@ -404,7 +404,7 @@ class Program:
                 return False
             graph, glance = self._picture()
             patience.note(glance)
-            if graph is not None and all(p.state in (State.BLOCKED, State.ZOMBIE) for p in graph.processes):
+            if graph is not None and all(p.state not in (State.RUNNING, State.SLEEPING) for p in graph.processes):
                 found.append(graph)
             return bool(found)
 

@@ -5,16 +5,27 @@ from grader import diagnose, needs, points
 ALL_STAGES = {"stage 1", "stage 2", "stage 3"}
 
 
+def started(ran, *stages):
+    """Every stage was really executed; output that looks right is no evidence of that."""
+    if ran.history is None:
+        return ran
+    seen = {(entry.argv[0].rpartition("/")[2], *entry.argv[1:]) for entry in ran.history.execs if entry.argv}
+    missing = [stage for stage in stages if tuple(stage.split()) not in seen]
+    assert not missing, diagnose("stage-missing", f"The command '{missing[0] if missing else ''}' was never executed.")
+    return ran
+
+
 @points(1)
 def test_runs_one_command(run):
     """A single command runs as if it had been started alone."""
-    run("pipeline", "echo", "uno").prints("uno\n")
+    started(run("pipeline", "echo", "uno"), "echo uno").prints("uno\n")
 
 
 @points(2)
 def test_connects_two_stages(run):
     """What the first command writes is what the second one reads."""
-    run("pipeline", "cat", "|", "tr", "a-z", "A-Z", stdin="uno\ndos\n").prints("UNO\nDOS\n")
+    ran = run("pipeline", "cat", "|", "tr", "a-z", "A-Z", stdin="uno\ndos\n")
+    started(ran, "cat", "tr a-z A-Z").prints("UNO\nDOS\n")
 
 
 @points(2)
@@ -27,7 +38,8 @@ def test_connects_many_stages(run):
 @points(2)
 def test_stops_at_end_of_file(run):
     """The pipeline ends by itself once its input ends."""
-    run("pipeline", "cat", "|", "wc", "-c", stdin=b"x" * 2**20).prints("1048576\n")
+    ran = run("pipeline", "cat", "|", "wc", "-c", stdin=b"x" * 2**20)
+    started(ran, "cat", "wc -c").prints("1048576\n")
 
 
 @points(2)
@@ -47,14 +59,14 @@ def test_runs_stages_at_the_same_time(start):
 @points(2)
 def test_ends_writer_when_reader_leaves(run):
     """A stage that writes without end is ended by SIGPIPE when the next one has read enough."""
-    run("pipeline", "yes", "|", "head", "-n", "1").prints("y\n")
+    started(run("pipeline", "yes", "|", "head", "-n", "1"), "yes", "head -n 1").prints("y\n")
 
 
 @points(2)
 def test_returns_status_of_last_stage(run):
     """The exit status is that of the last stage, whatever the others return."""
     for stages, status in (("false | true", 0), ("true | false", 1), ("true | ls /no-such-file", 2)):
-        ran = run("pipeline", *stages.split(), status=None)
+        ran = started(run("pipeline", *stages.split(), status=None), *stages.split(" | "))
         assert ran.status == status, diagnose(
             "wrong-status", f"'{stages}' gave status {ran.status}; its last stage ended with {status}."
         )
@@ -148,8 +160,6 @@ def test_reaps_every_child(run):
 def test_ends_at_ctrl_c(talk):
     """Ctrl-C at the terminal ends all stages and leaves no process behind."""
     terminal = talk("pipeline", "cat", "|", "cat", "-u")
-    terminal.type("uno")
-    terminal.expect("uno\r\nuno\r\n")
     for stage in terminal.rest():
         if stage.role.startswith("stage"):
             assert "SIGINT" not in (*stage.ignored, *stage.masked), diagnose(
@@ -158,6 +168,8 @@ def test_ends_at_ctrl_c(talk):
             assert stage.foreground, diagnose(
                 "wrong-process-group", f"{stage.label} is not in the terminal's foreground process group."
             )
+    terminal.type("uno")
+    terminal.expect("uno\r\nuno\r\n")
     terminal.interrupt()
     terminal.ended(status=None, allow={"killed-by-signal"})
 
