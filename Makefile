@@ -19,8 +19,8 @@ demo: setup ## grade the sample class of the pipeline lab and show the class and
 	@$(BIN)/proclab report demo-grades/reports/linus.json | head -60
 
 test: lint ## prove everything: style, types, layers, tests, every lab, generated files
-	$(BIN)/python -m pytest -q -n auto
-	$(BIN)/proclab build --check
+	$(BIN)/python -m pytest -q -n auto --ignore tests/tamper
+	$(BIN)/python -m pytest -q tests/tamper
 	$(BIN)/proclab verify
 
 quick: setup ## the tests that need no sandbox
@@ -36,7 +36,7 @@ verify: setup ## prove every lab: solutions, variants and mutants
 	$(BIN)/proclab verify
 
 bless: setup ## accept the messages as they are now (read the difference before you commit it)
-	BLESS=1 $(BIN)/python -m pytest -q tests/reporting tests/test_messages.py
+	BLESS=1 $(BIN)/python -m pytest -q tests/reporting
 
 bench: setup ## overhead of grading against the bare runs, and throughput by cores
 	$(BIN)/python tests/bench/overhead.py

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from victims import PROGRAMS, Launch
 
 from grader.model import Level, Limits, SourceFile
 from grader.running import machine
 from grader.running.process import Program
 from grader.running.sandbox import Recipe
-from victims import PROGRAMS, Launch
 
 
 def _children() -> set[int]:

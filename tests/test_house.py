@@ -80,7 +80,11 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_no_module_has_a_name_for_anything() -> None:
-    vague = [_name(path) for path in (*PACKAGE, *TESTS) if VAGUE & set(path.relative_to(ROOT).with_suffix("").parts)]
+    vague = [
+        _name(path)
+        for path in (*PACKAGE, *TESTS)
+        if VAGUE & set(path.relative_to(ROOT).with_suffix("").parts)
+    ]
     assert vague == []
 
 

@@ -7,11 +7,11 @@ from typing import IO, Protocol
 
 import msgspec
 
-from grader.judging.selection import choose
 from grader.content import course as courses
 from grader.content import handout, submission
 from grader.content.course import Course
 from grader.judging.judge import judge
+from grader.judging.selection import choose
 from grader.model import CheckResult, Fault, Lab, Report, Submission, Verdict
 from grader.reporting import store, text
 from grader.reporting.escape import visible

@@ -14,10 +14,10 @@ from grader.classroom import gradebook, roster
 from grader.classroom.executor import Grading, cores
 from grader.classroom.gradebook import Shelf
 from grader.classroom.progress import Ticker
-from grader.judging.selection import choose
 from grader.content import build
 from grader.content.course import Course
 from grader.judging import verify as proofs
+from grader.judging.selection import choose
 from grader.judging.verify import Finding
 from grader.model import Lab, Report
 from grader.reporting.page import Page

@@ -19,10 +19,10 @@ from types import FrameType
 import msgspec
 
 from grader.classroom.roster import Entry
-from grader.judging.selection import choose
 from grader.content import submission as submissions
 from grader.judging import explain
 from grader.judging.judge import judge
+from grader.judging.selection import choose
 from grader.model import CheckInfo, CheckResult, Diagnosis, Fault, Lab, Level, Report, Verdict
 from grader.reporting.escape import visible
 from grader.running import machine

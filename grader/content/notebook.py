@@ -31,7 +31,8 @@ def _cell(
     kind: str, identity: str, source: str, *, grade: bool, solution: bool, locked: bool, points: float = 0
 ) -> dict[str, Any]:
     nbgrader: dict[str, Any] = {
-        "grade": grade, "grade_id": identity, "locked": locked, "schema_version": 3, "solution": solution, "task": False,
+        "grade": grade, "grade_id": identity, "locked": locked, "schema_version": 3, "solution": solution,
+        "task": False,
     }  # fmt: skip
     if grade:
         nbgrader["points"] = int(points) if points == int(points) else points

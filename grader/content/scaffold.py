@@ -104,7 +104,9 @@ fails = { test_answers_while_input_is_open = "output-held-back" }
 [swallows-the-line-end]
 story = "Strips each line and forgets to put the line end back."
 edit = { file = "SLUG.py", old = "sys.stdout.write(line)", new = "sys.stdout.write(line.strip())" }
-fails = { test_copies_its_input = "wrong-output", test_answers_while_input_is_open = "output-held-back", test_copies_much_input = "wrong-output" }
+fails.test_copies_its_input = "wrong-output"
+fails.test_answers_while_input_is_open = "output-held-back"
+fails.test_copies_much_input = "wrong-output"
 """
 _VARIANT = '''\
 """Another right program: no buffers at all, only read(2) and write(2)."""

@@ -54,6 +54,7 @@ class Bench:
         terminal: bool = False,
         lines: bool = False,
     ) -> Program:
+        """Start the lab's program; `close` ends it with all others of the check."""
         name, *arguments = argv
         if name != self.lab.slug:
             raise ValueError(f"a check starts the lab's program, {self.lab.slug!r}, not {name!r}")
@@ -94,14 +95,17 @@ class Bench:
 
     @property
     def latest(self) -> Program | None:
+        """The program that was started last: its run is the evidence of a failure."""
         return self.programs[-1] if self.programs else None
 
     def fail(self, slug: str, fact: str = "", *, expected: str = "", observed: str = "") -> NoReturn:
+        """Fail the check with a named fault."""
         raise CheckFailed(
             explain.diagnosis(self.lab.diagnoses, slug, fact), expected=expected, observed=observed
         )
 
     def close(self) -> None:
+        """End every program of the check."""
         for program in self.programs:
             program.close()
 
@@ -162,14 +166,17 @@ class Ran:
 
     @property
     def out(self) -> str:
+        """Standard output as text; what is not UTF-8 shows as backslashes."""
         return _shown(self.seen.stdout)
 
     @property
     def err(self) -> str:
+        """Standard error as text."""
         return _shown(self.seen.stderr)
 
     @property
     def status(self) -> int | None:
+        """The exit status; none where a signal ended the program."""
         return self.seen.status
 
     def prints(self, *texts: Text) -> Ran:

@@ -63,33 +63,40 @@ class Judge:
 
     @pytest.fixture
     def bench(self) -> Iterator[Bench]:
+        """One bench for each check."""
         self._bench = Bench(self._lab, self._prepared)
         yield self._bench
         self._bench.close()
 
     @pytest.fixture
     def run(self, bench: Bench) -> Callable[..., fixtures.Ran]:
+        """`fixtures.run` at this check's bench."""
         return functools.partial(fixtures.run, bench)
 
     @pytest.fixture
     def start(self, bench: Bench) -> Callable[..., fixtures.Started]:
+        """`fixtures.start` at this check's bench."""
         return functools.partial(fixtures.start, bench)
 
     @pytest.fixture
     def talk(self, bench: Bench) -> Callable[..., fixtures.Talk]:
+        """`fixtures.talk` at this check's bench."""
         return functools.partial(fixtures.talk, bench)
 
     # ------------------------------------------------------------ pytest's hooks
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Keep the chosen checks."""
         items[:] = [item for item in items if item.name in self._chosen]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember why a check file could not be read."""
         if report.failed:
             self.trouble.append(str(report.longrepr))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Begin a check, or skip it with the reason."""
         self._bench, self._started = None, time.monotonic()
         named.set(None)
         reason = self._lacking(item)
@@ -99,10 +106,12 @@ class Judge:
         return result
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Run nothing of a check that is skipped."""
         if item.name in self.results:
             pytest.skip(self.results[item.name].reason)
 
     def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """Judge what a check raised."""
         if isinstance(node, pytest.Function) and node.name not in self.results and call.excinfo is not None:
             self._judge(node.name, call.excinfo)
 
@@ -143,6 +152,7 @@ class Judge:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a check that came to its end as passed."""
         name = report.nodeid.rpartition("::")[2]
         if report.when == "teardown" and report.passed and name not in self.results:
             self._note(name, Verdict.PASSED)

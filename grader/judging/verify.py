@@ -7,7 +7,7 @@ declares, no more and no fewer; else it *survives* and the lab's checks or the d
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,7 @@ class Subject:
 
     @property
     def name(self) -> str:
+        """What findings and progress call it: ``mutant parent-keeps-write-end``."""
         return f"{self.kind} {self.submission.student}"
 
 
@@ -108,10 +109,8 @@ def verify(lab: Lab, *, jobs: int = 1, on_progress: OnProgress | None = None) ->
         running = {pool.submit(_grade, lab, subject): subject for subject in (*everything, *skeletons)}
         for future in as_completed(running):
             subject, report = running[future], future.result()
-            if subject.kind == "skeleton":
-                wrong = list(_worthless(subject, report))
-            else:
-                wrong = list(compare(subject, report))
+            judged = _worthless if subject.kind == "skeleton" else compare
+            wrong = list(judged(subject, report))
             if subject.kind == "mutant":
                 failed_by_some |= {c.name for c in report.checks if c.verdict is Verdict.FAILED}
                 earned |= {c.diagnosis.slug for c in report.checks if c.diagnosis is not None}
@@ -125,7 +124,7 @@ def verify(lab: Lab, *, jobs: int = 1, on_progress: OnProgress | None = None) ->
     return tuple(findings)
 
 
-def _worthless(subject: Subject, report: Report) -> Iterable[Finding]:
+def _worthless(subject: Subject, report: Report) -> Iterator[Finding]:
     """The skeleton as shipped must earn nothing."""
     for check in report.checks:
         if check.points:

@@ -70,10 +70,12 @@ class Patience:
 
     @property
     def wall_s(self) -> float:
+        """Seconds since the limit began."""
         return time.monotonic() - self._start
 
     @property
     def over(self) -> bool:
+        """Whether the program had all the time that it was given."""
         wall = self.wall_s
         if wall <= self._within:
             return False
@@ -193,6 +195,7 @@ class Program:
 
     @property
     def alive(self) -> bool:
+        """Whether the program has not ended yet, as far as the grader has noticed."""
         return self.observation is None and self._pidfd != -1
 
     def _close_streams(self) -> None:
@@ -285,6 +288,7 @@ class Program:
 
     @property
     def flooded(self) -> bool:
+        """Whether more came on a stream than the grader takes."""
         return len(self.stdout) > self._limit or len(self.stderr) > self._limit
 
     # ------------------------------------------------------------ the loop
@@ -404,7 +408,9 @@ class Program:
                 return False
             graph, glance = self._picture()
             patience.note(glance)
-            if graph is not None and all(p.state not in (State.RUNNING, State.SLEEPING) for p in graph.processes):
+            if graph is not None and all(
+                p.state not in (State.RUNNING, State.SLEEPING) for p in graph.processes
+            ):
                 found.append(graph)
             return bool(found)
 

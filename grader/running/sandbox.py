@@ -387,7 +387,8 @@ def _start_full(
         outer = subprocess.Popen(
             command,
             stdin=streams[0], stdout=streams[1], stderr=streams[2],
-            pass_fds=[*descriptors, status_write, gate_read], start_new_session=True, cwd="/", env={"PATH": os.environ["PATH"]},
+            pass_fds=[*descriptors, status_write, gate_read], start_new_session=True, cwd="/",
+            env={"PATH": ENVIRONMENT["PATH"]},  # bwrap's own is readable inside, as /proc/1/environ
         )  # fmt: skip
     except BaseException:
         for descriptor in (status_read, gate_read, gate_write):

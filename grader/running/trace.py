@@ -89,8 +89,8 @@ def command(log: str, *, stacks: bool = False) -> list[str]:
     if strace is None:
         raise FileNotFoundError("strace")
     return [
-        strace, "-q", *(["-k"] if stacks else []), "-f", "--seccomp-bpf", "-y", "-ttt", "-s", "300", "-I", "4", "-e", "signal=all",
-        "-e", "trace=" + ",".join(TRACED), "-o", log, "--",
+        strace, "-q", *(["-k"] if stacks else []), "-f", "--seccomp-bpf", "-y", "-ttt", "-s", "300", "-I", "4",
+        "-e", "signal=all",         "-e", "trace=" + ",".join(TRACED), "-o", log, "--",
     ]  # fmt: skip
 
 
@@ -335,7 +335,8 @@ def _words(call: Call) -> str:
         if match:
             return f"pipe(): read end {match.group(1)}, write end {match.group(3)} of {match.group(2)}"
     if call.name in _FORKS and call.result:
-        return f"{'vfork' if 'CLONE_VFORK' in call.arguments or call.name == 'vfork' else 'fork'}(): child {call.result}"
+        how = "vfork" if "CLONE_VFORK" in call.arguments or call.name == "vfork" else "fork"
+        return f"{how}(): child {call.result}"
     if call.name == "execve":
         return "exec: " + " ".join(strings(call.arguments.partition("], 0x")[0])[1:])
     if call.name in ("dup2", "dup3") and not call.error:

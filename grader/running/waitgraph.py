@@ -344,6 +344,7 @@ class Names:
         return chain
 
     def role(self, pid: int) -> str:
+        """What the check calls a process; empty if it has no name for it."""
         return self._roles.get(pid, "")
 
     def command(self, pid: int) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ class Task:
 
     @property
     def blocked(self) -> bool:
+        """Whether it sleeps in a system call (or is stopped)."""
         return bool(self.call)
 
     @property
@@ -61,6 +62,7 @@ class Glance:
 
     @property
     def mark(self) -> tuple[object, ...]:
+        """What cannot stay the same if any thread ran at all."""
         return (tuple(task.mark for task in self.tasks), self.zombies)
 
     @property
@@ -89,6 +91,7 @@ class Open:
 
     @property
     def close_on_exec(self) -> bool:
+        """Whether execve closes it."""
         return bool(self.flags & os.O_CLOEXEC)
 
     @property
@@ -120,10 +123,12 @@ class Seen:
 
     @property
     def zombie(self) -> bool:
+        """Whether it has ended."""
         return self.state in "ZX"
 
     @cached_property
     def by_number(self) -> dict[int, Open]:
+        """Its descriptors by their numbers."""
         return {descriptor.number: descriptor for descriptor in self.descriptors}
 
 

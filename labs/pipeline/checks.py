@@ -11,7 +11,9 @@ def started(ran, *stages):
         return ran
     seen = {(entry.argv[0].rpartition("/")[2], *entry.argv[1:]) for entry in ran.history.execs if entry.argv}
     missing = [stage for stage in stages if tuple(stage.split()) not in seen]
-    assert not missing, diagnose("stage-missing", f"The command '{missing[0] if missing else ''}' was never executed.")
+    assert not missing, diagnose(
+        "stage-missing", f"The command '{missing[0] if missing else ''}' was never executed."
+    )
     return ran
 
 

@@ -37,7 +37,11 @@ def test_this_project_is_not_in_the_tree(launch: Launch) -> None:
 def test_the_environment_tells_nothing(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "do-not-tell")
     monkeypatch.setenv("PYTHONSTARTUP", "/nowhere")
-    said = _says(launch, "import os; print(sorted(os.environ))\nprint(open('/proc/1/cmdline').read())")
+    said = _says(
+        launch,
+        "import os; print(sorted(os.environ))\nprint(open('/proc/1/cmdline').read())\n"
+        "try: print(open('/proc/1/environ').read())\nexcept OSError: pass",
+    )
     assert "SECRET" not in said
     assert "PYTHON" not in said
     assert str(Path.home()) not in said
@@ -61,8 +65,8 @@ def test_the_machines_loopback_is_another(launch: Launch) -> None:
     server = socket.create_server(("127.0.0.1", 0))
     said = _says(
         launch,
-        "import socket\ntry: socket.create_connection(('127.0.0.1', %d), 2); print('reached')\n"
-        "except OSError as e: print(type(e).__name__)" % server.getsockname()[1],
+        f"import socket\ntry: socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2); print('reached')\n"
+        "except OSError as e: print(type(e).__name__)",
     )
     server.close()
     assert said == "ConnectionRefusedError\n"

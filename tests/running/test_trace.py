@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from victims import Launch
 from hypothesis import given
 from hypothesis import strategies as st
+from victims import Launch
 
 from grader.running import trace
 from grader.running.trace import History
