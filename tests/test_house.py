@@ -115,7 +115,12 @@ def test_no_test_sleeps() -> None:
 
 def test_no_file_knows_somebodys_home() -> None:
     homes = re.compile(rb"/(?:" + b"|".join([b"home", b"root", b"Users"]) + rb")/[A-Za-z0-9_.]")
-    guilty = [_name(path) for path in _tracked() if homes.search(path.read_bytes())]
+    hostile = ROOT / "tests" / "tamper"  # those programs look into homes on purpose
+    guilty = [
+        _name(path)
+        for path in _tracked()
+        if not path.is_relative_to(hostile) and homes.search(path.read_bytes())
+    ]
     assert guilty == []
 
 
