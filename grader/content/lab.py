@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from grader.content import checks, diagnosis, submission, toml
+from grader.content import checks, diagnosis, files, submission, toml
 from grader.content.regions import hollow
 from grader.model import (
     FORMAT_VERSION,
@@ -22,6 +22,9 @@ from grader.model import (
     Submission,
     Value,
 )
+
+SLUG = r"[a-z][a-z0-9_]{0,39}"
+"""A lab's name: that of its folder, its program and, as part of others, of files and notebook cells"""
 
 
 class _LabFile(Value, frozen=True, kw_only=True):
@@ -42,14 +45,23 @@ def load(folder: Path) -> Lab:
     """
     path = folder / "lab.toml"
     slug = folder.name
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", slug):
+    if not re.fullmatch(SLUG, slug):
         raise Fault(
-            "a lab's folder is named in lower case, digits and _", where=folder, cure="rename the folder"
+            "a lab's folder is named in lower case, digits and _, at most 40 of them",
+            where=folder,
+            cure="rename the folder",
         )
     if not folder.is_dir():
         raise Fault("there is no such lab", where=folder, cure="proclab list shows the labs")
     written = toml.convert(toml.table(path), _LabFile, path)
+    _no_limit_of_nothing(written.limits, path)
     promises = checks.read(folder / "checks.py", hidden=False)
+    if not promises:
+        raise Fault(
+            "has no check",
+            where=folder / "checks.py",
+            cure="write a function test_... with a claim and points",
+        )
     if (folder / "hidden.py").exists():
         promises += checks.read(folder / "hidden.py", hidden=True)
     _no_name_twice(promises, folder)
@@ -85,6 +97,17 @@ def _files(written: dict[str, str], slug: str, path: Path) -> dict[Language, str
                 cure=f"write {wanted[language]!r}",
             )  # fmt: skip
     return {Language(language): name for language, name in written.items()}
+
+
+def _no_limit_of_nothing(limits: Limits, path: Path) -> None:
+    for name, value in msgspec.structs.asdict(limits).items():
+        if value <= 0:
+            raise Fault(
+                f"is {value}: no program could run",
+                where=path,
+                key=f"limits.{name}",
+                cure="say a number above 0",
+            )
 
 
 def _no_name_twice(promises: tuple[CheckInfo, ...], folder: Path) -> None:
@@ -138,8 +161,11 @@ def skeletons(lab: Lab) -> tuple[Submission, ...]:
     """
     found = []
     for solution in solutions(lab):
-        text = solution.files[0].data.decode()
-        data = hollow(text, solution.language, solution.entry).encode()
+        text = files.text(Path(solution.origin), "write it")
+        try:
+            data = hollow(text, solution.language, solution.entry).encode()
+        except Fault as fault:
+            raise Fault(fault.what, where=solution.origin, cure=fault.cure) from None
         found.append(_program(lab, solution.language, data, solution.student, Path(solution.origin)))
     return tuple(found)
 

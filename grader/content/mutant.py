@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import Any
 
 from grader.content import lab as labs
-from grader.content import toml
+from grader.content import files, toml
 from grader.model import Fault, Lab, SourceFile, Submission, Value
 
 
@@ -65,19 +66,37 @@ def _mutant(name: str, table: Any, lab: Lab, path: Path) -> Mutant:
         raise Fault(
             "changes several files", where=path, key=name, cure="a mutant is one program: change one file"
         )
-    names = {check.name for check in lab.checks} | {"*"}
     for key, declared in (("fails", entry.fails), ("may", entry.may)):
         for check, slug in declared.items():
-            place = f"{name}.{key}.{check}"
-            if check not in names:
-                raise Fault("is no check of this lab", where=path, key=place, cure="see proclab list")
-            if slug and slug not in lab.diagnoses:
-                raise Fault(
-                    f"{slug!r} is no diagnosis", where=path, key=place, cure="proclab explain lists them"
-                )
+            _declared(f"{name}.{key}.{check}", check, slug, lab, path, optional=key == "may")
+    if not any(entry.fails.values()):
+        raise Fault(
+            "names no check that notices the fault", where=path, key=f"{name}.fails",
+            cure="name at least one check and the diagnosis that it must make",
+        )  # fmt: skip
     mutant = Mutant(name=name, story=entry.story, edits=edits, fails=entry.fails, may=entry.may)
     submission(mutant, lab)
     return mutant
+
+
+def _declared(place: str, check: str, slug: str, lab: Lab, path: Path, *, optional: bool) -> None:
+    """One line of `fails` or `may`: check to diagnosis."""
+
+    def near(word: str, known: list[str], else_: str) -> str:
+        found = difflib.get_close_matches(word, known, 1)
+        return f"did you mean {found[0]}?" if found else else_
+
+    if optional and check == "*":
+        raise Fault("stands for no check here", where=path, key=place, cure="name each check that may fail")
+    names = [each.name for each in lab.checks]
+    if check != "*" and check not in names:
+        cure = near(check, names, "see checks.py and hidden.py")
+        raise Fault("is no check of this lab", where=path, key=place, cure=cure)
+    if optional and not slug:
+        raise Fault("names nothing that may happen", where=path, key=place, cure="name the diagnosis")
+    if slug and slug not in lab.diagnoses:
+        cure = near(slug, list(lab.diagnoses), "proclab explain lists them")
+        raise Fault(f"{slug!r} is no diagnosis", where=path, key=place, cure=cure)
 
 
 def submission(mutant: Mutant, lab: Lab) -> Submission:
@@ -93,8 +112,16 @@ def submission(mutant: Mutant, lab: Lab) -> Submission:
         raise Fault(
             f"{file!r} is no file of the solution", where=path, key=f"{mutant.name}.edit", cure=f"use {known}"
         )
-    text = solution.files[0].data.decode()
+    text = files.text(Path(solution.origin), "write it")
     for number, edit in enumerate(mutant.edits, 1):
+        if not edit.old or edit.old == edit.new:
+            what = "changes nothing" if edit.old else "'old' is empty"
+            raise Fault(
+                f"edit {number}: {what}",
+                where=path,
+                key=mutant.name,
+                cure="quote what is to change, and write it wrong",
+            )
         count = text.count(edit.old)
         if count != 1:
             raise Fault(

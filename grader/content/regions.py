@@ -10,7 +10,12 @@ import re
 
 from grader.model import Fault, Language
 
-_MARK = re.compile(r"^(?P<indent>[ \t]*)(?:###|//) (?P<which>BEGIN|END) SOLUTION[ \t]*$")
+_MARKS = {
+    Language.PYTHON: re.compile(r"(?P<indent>[ \t]*)### (?P<which>BEGIN|END) SOLUTION[ \t]*"),
+    Language.C: re.compile(r"(?P<indent>[ \t]*)// (?P<which>BEGIN|END) SOLUTION[ \t]*"),
+}
+_LIKE_A_MARK = re.compile(r"\b(?:BEGIN|END)[ \t]+SOLUTION\b", re.IGNORECASE)
+"""What somebody meant as a marker: passed over, it would hand the solution to students"""
 YOUR_CODE = "YOUR CODE HERE"
 
 
@@ -31,14 +36,22 @@ def _stub(language: Language, indent: str, where: str) -> list[str]:
 def hollow(text: str, language: Language, where: str) -> str:
     """Replace each region by a stub.
 
-    :raises Fault: for a marker without its partner, a region inside another, or no region at all
+    Line ends stay as they are; the stub takes that of its marker. Only these are line ends, not the
+    form feeds and separators that `str.splitlines` takes for some.
+
+    :raises Fault: for a marker without its partner or written wrong, a region inside another, or no region
     """
     result: list[str] = []
     begun: int | None = None
     regions = 0
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        mark = _MARK.match(line.rstrip("\r\n"))
+    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", text), 1):
+        bare = line.removesuffix("\n").removesuffix("\r")
+        mark = _MARKS[language].fullmatch(bare)
         if mark is None:
+            if _LIKE_A_MARK.search(bare):
+                raise Fault(
+                    f"line {number}: is no marker as it stands: {bare.strip()}", where=where, cure=_CURE
+                )
             if begun is None:
                 result.append(line)
         elif mark["which"] == "BEGIN":
@@ -47,7 +60,8 @@ def hollow(text: str, language: Language, where: str) -> str:
                     f"line {number}: a region begins inside the one of line {begun}", where=where, cure=_CURE
                 )
             begun, regions = number, regions + 1
-            result += [stub + "\n" for stub in _stub(language, mark["indent"], where)]
+            end = line[len(bare) :] or "\n"
+            result += [stub + end for stub in _stub(language, mark["indent"], where)]
         else:
             if begun is None:
                 raise Fault(f"line {number}: a region ends that has not begun", where=where, cure=_CURE)
