@@ -373,12 +373,14 @@ class Program:
 
         Asked after the picture of a hang: the program may have written since the grader last looked. At a
         terminal the kernel moves bytes in a thread of its own, and Ctrl-C becomes a signal only there;
-        polling a side of a terminal waits for that thread first.
+        polling a side of a terminal waits for that thread first (poll(2) does; epoll only asks those that
+        have called already).
         """
-        if self._slave is not None:
-            typed = select.poll()
-            typed.register(self._slave, select.POLLIN)
-            typed.poll(0)
+        for side in (self._slave, self._master):
+            if side is not None:
+                asked = select.poll()
+                asked.register(side, select.POLLIN)
+                asked.poll(0)
         return not self._selector.select(0)
 
     def _hung(self, patience: Patience) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from victims import Launch
 
@@ -67,6 +67,7 @@ def test_a_cut_line_is_no_trouble() -> None:
         trace.read(LOG[:length], outside={100, 101}, root=2, wrapper_execs=1)
 
 
+@settings(database=None, deadline=None)
 @given(st.text(st.characters(codec="utf-8")))
 def test_strings_survive_quoting(text: str) -> None:
     quoted = "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in text.encode())
