@@ -8,23 +8,33 @@ and were not made for hostile input.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 from grader.content import brief
+from grader.content import files as texts
 from grader.content.regions import hollow
 from grader.model import Fault, Lab, Language
 
 MOST_BYTES = 8 * 2**20
 _DEEPEST = 60
-_MAGIC = re.compile(r"\A%%lab[ \t]+(\S+)[ \t]*(?:\n|\Z)")
+_MAGIC = re.compile(r"\A(?:[ \t]*\r?\n)*+%%lab[ \t]+(\S+)[ \t]*(?:\r?\n|\Z)")
+"""The header of a file's cell; IPython, too, passes over blank lines before it"""
 
 
 def grade_id(lab: Lab, name: str) -> str:
     """The grade id of the cell that holds a file."""
     return f"{lab.slug}-file-{name.replace('.', '-')}"
+
+
+def _id(identity: str) -> str:
+    """A cell id as nbformat wants it: at most 64 of few characters; what is too long keeps its beginning."""
+    if re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", identity):
+        return identity
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", identity)[:51] + "-" + hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
 def _cell(
@@ -36,21 +46,21 @@ def _cell(
     }  # fmt: skip
     if grade:
         nbgrader["points"] = int(points) if points == int(points) else points
-    cell: dict[str, Any] = {"cell_type": kind, "id": identity[:64], "metadata": {"nbgrader": nbgrader}}
+    cell: dict[str, Any] = {"cell_type": kind, "id": _id(identity), "metadata": {"nbgrader": nbgrader}}
     if kind == "code":
         cell |= {"execution_count": None, "outputs": []}
     return cell | {"source": source.splitlines(keepends=True)}
 
 
 def build(lab: Lab) -> bytes:
-    """The notebook that students get. Students of C use the skeleton file instead; a cell says so.
+    """The notebook that students get. Where a lab is in Python and in C, students of C use the skeleton instead.
 
     :raises Fault: for a brief or a solution that is wrong
     """
     read_only: dict[str, Any] = {"grade": False, "solution": False, "locked": True}
     prefix = lab.slug
     cells: list[dict[str, Any]] = []
-    theory = example = 0
+    theory = example = check = 0
     for part in brief.read(lab):
         if part.kind == "theory":
             theory += 1
@@ -62,12 +72,14 @@ def build(lab: Lab) -> bytes:
             source = f"%%{part.name}\n{part.text}".rstrip("\n")
             cells.append(_cell("code", f"{prefix}-example-{example}", source, **read_only))
         elif part.kind == "file":
-            name = lab.files.get(Language.PYTHON, part.name)
-            solution = (lab.root / "solution" / name).read_text(encoding="utf-8")
-            source = f"%%lab {name}\n{hollow(solution, Language.PYTHON, name)}"
+            language = Language.PYTHON if Language.PYTHON in lab.files else Language.C
+            name = lab.files[language]
+            source = f"%%lab {name}\n{_skeleton(lab, language)}"
             cells.append(_cell("code", grade_id(lab, name), source, grade=False, solution=True, locked=False))
         elif part.kind == "check":
-            cells.append(_cell("code", f"{prefix}-check", f"%check {lab.slug}", **read_only))
+            check += 1
+            identity = f"{prefix}-check-{check}" if check > 1 else f"{prefix}-check"
+            cells.append(_cell("code", identity, f"%check {lab.slug}", **read_only))
         else:
             identity = f"{prefix}-question-{part.name}"
             source = f"**Question** ({part.points:g})\n\n{part.text}".rstrip("\n")
@@ -96,6 +108,16 @@ def build(lab: Lab) -> bytes:
     return (json.dumps(book, indent=1, ensure_ascii=False) + "\n").encode()
 
 
+def _skeleton(lab: Lab, language: Language) -> str:
+    """A file's text as students get it."""
+    path = lab.root / "solution" / lab.files[language]
+    text = texts.text(path, f"write it, or take {language.value} out of [files] in lab.toml")
+    try:
+        return hollow(text, language, lab.files[language])
+    except Fault as fault:
+        raise Fault(fault.what, where=path, cure=fault.cure) from None
+
+
 def _grade_cells(lab: Lab) -> list[dict[str, Any]]:
     """One locked cell for each visible check, and one for the hidden ones, which never stand in a notebook."""
     read_only: dict[str, Any] = {"solution": False, "locked": True}
@@ -115,21 +137,23 @@ def _grade_cells(lab: Lab) -> list[dict[str, Any]]:
 def files(data: bytes, lab: Lab, where: Path) -> tuple[tuple[str, bytes], ...]:
     """The student's files from a notebook: (name, content), as `build` put them in.
 
-    A file's cell is known by its grade id, wherever it was moved; the pieces of a split cell share the
-    id and are joined in order. Where the metadata is gone, a first line ``%%lab FILE`` tells.
+    A file's cell is known by its grade id, wherever it was moved and whatever type it has; the pieces of a
+    split cell share the id and are joined in order, the copies of a cell count once. Where the metadata is
+    gone, a first line ``%%lab FILE`` tells.
 
-    :raises Fault: if it is no notebook or holds no file of the lab
+    :raises Fault: if it is no notebook, holds no file of the lab, or one of them in several versions
     """
     cells = _cells(data, where)
     found: list[tuple[str, bytes]] = []
     for name in lab.files.values():
-        pieces = [source for identity, source in cells if identity == grade_id(lab, name)]
+        pieces = [source for _, identity, source in cells if identity == grade_id(lab, name)]
         pieces = pieces or [
-            source for _, source in cells if (m := _MAGIC.match(source)) and m.group(1) == name
+            source
+            for kind, _, source in cells
+            if kind == "code" and (m := _MAGIC.match(source)) and m.group(1) == name
         ]
         if pieces:
-            texts = [_MAGIC.sub("", source, count=1) for source in dict.fromkeys(pieces)]
-            found.append((name, _joined(texts).encode(errors="surrogatepass")))
+            found.append((name, _one(_versions(pieces), lab, name, where)))
     if not found:
         raise Fault(
             f"has no cell that begins with '%%lab {next(iter(lab.files.values()))}'", where=where,
@@ -138,21 +162,52 @@ def files(data: bytes, lab: Lab, where: Path) -> tuple[tuple[str, bytes], ...]:
     return tuple(found)
 
 
+def _versions(pieces: list[str]) -> list[bytes]:
+    """The different programs that cells with the same grade id hold.
+
+    A cell with a header begins a program; one without it is a piece that was split off the cell before.
+    """
+    programs: list[list[str]] = []
+    for source in pieces:
+        text = _MAGIC.sub("", source, count=1)
+        if text != source or not programs:
+            programs.append([text])
+        else:
+            programs[-1].append(text)
+    if len(pieces) > 1 and len(set(pieces)) == 1:
+        programs = [programs[0][:1]]  # copies, with or without a header
+    return list(dict.fromkeys(_joined(each).encode(errors="surrogatepass") for each in programs))
+
+
+def _one(versions: list[bytes], lab: Lab, name: str, where: Path) -> bytes:
+    """The version that was worked on: a copy of the skeleton is none."""
+    if len(versions) > 1:
+        shipped = lab.root.parent.parent / "skeletons" / lab.slug / name
+        skeleton = shipped.read_bytes() if shipped.is_file() else None
+        versions = [each for each in versions if each != skeleton]
+    if len(versions) > 1:
+        raise Fault(
+            f"holds {len(versions)} versions of {name}, each in a cell that begins with '%%lab {name}'",
+            where=where, cure="delete all but the one that is to be graded",
+        )  # fmt: skip
+    return versions[0]
+
+
 def _joined(texts: list[str]) -> str:
     """Pieces of one cell: the front end takes away the line end where it splits."""
     return "\n".join([*(text.removesuffix("\n") for text in texts[:-1]), texts[-1]])
 
 
-def _cells(data: bytes, where: Path) -> list[tuple[str, str]]:
-    """(grade id, source) of each code cell; whatever has another shape is passed over."""
+def _cells(data: bytes, where: Path) -> list[tuple[str, str, str]]:
+    """(type, grade id, source) of each cell; whatever has another shape is passed over."""
     cure = "hand in the .ipynb file that Jupyter saves"
     if len(data) > MOST_BYTES:
         raise Fault(
             f"is larger than {MOST_BYTES // 2**20} MiB", where=where, cure="clear the outputs, then save"
         )
     try:
-        text = data.decode("utf-8")
-        if _depth(text) > _DEEPEST:
+        text = data.decode("utf-8-sig")
+        if _deep(text):
             raise Fault("is nested too deeply for a notebook", where=where, cure=cure)
         book = json.loads(text)
     except (ValueError, RecursionError):
@@ -162,7 +217,7 @@ def _cells(data: bytes, where: Path) -> list[tuple[str, str]]:
         raise Fault("is not a notebook: it has no list of cells", where=where, cure=cure)
     found = []
     for cell in cells:
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+        if not isinstance(cell, dict):
             continue
         source = cell.get("source", "")
         if isinstance(source, list):
@@ -171,18 +226,25 @@ def _cells(data: bytes, where: Path) -> list[tuple[str, str]]:
         nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
         identity = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
         if isinstance(source, str):
-            found.append((identity if isinstance(identity, str) else "", source))
+            kind = "code" if cell.get("cell_type") == "code" else "text"
+            found.append((kind, identity if isinstance(identity, str) else "", source))
     return found
 
 
-def _depth(text: str) -> int:
-    """Deepest nesting of brackets outside strings, without building anything."""
-    depth = deepest = 0
-    for match in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text, re.DOTALL):
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""A string or a bracket. An unterminated string reaches to the end, and nothing is ever tried twice: a
+search that failed at each of a million quotes would take hours."""
+
+
+def _deep(text: str) -> bool:
+    """Whether brackets outside strings are nested too deeply, found without building anything."""
+    depth = 0
+    for match in _TOKEN.finditer(text):
         piece = match.group(0)
         if piece in "[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > _DEEPEST:
+                return True
         elif piece in "]}":
             depth -= 1
-    return deepest
+    return False
