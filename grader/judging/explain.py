@@ -55,7 +55,7 @@ def diagnosis(
     return Diagnosis(
         slug=slug,
         title=kind.title,
-        fact=fact or kind.title,
+        fact=_sentence(fact or kind.title),
         evidence=evidence,
         why=kind.why,
         cure=kind.cure,
@@ -385,6 +385,11 @@ def conversation(seen: Observation, kinds: Mapping[str, DiagnosisKind], waited_f
 def _labels(processes: list[Process]) -> str:
     labels = [process.label for process in processes]
     return " and ".join([", ".join(labels[:-1]), labels[-1]] if len(labels) > 1 else labels)
+
+
+def _sentence(text: str) -> str:
+    text = _cap(text)
+    return text if text.endswith((".", "!", "?", ":")) or "\n" in text else f"{text}."
 
 
 def _cap(text: str) -> str:

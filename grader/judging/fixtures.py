@@ -346,7 +346,7 @@ class Talk(Started):
         """Wait until the terminal shows a match of this regular expression; gives what stood before it."""
         outcome = self._terminal.expect(pattern, within or self._program.within)
         if outcome is not Outcome.REACHED:
-            self._gone(outcome, f"output that matches {pattern}")
+            self._gone(outcome, f"output that matches {pattern!r}")
         return self._terminal.before
 
     def type(self, line: str) -> None:

@@ -230,11 +230,13 @@ class Judge:
 
 
 def _difference(error: AssertionError, fact: str) -> str:
-    """pytest's comparison, without the fact that stands above it and without where the values came from."""
-    lines = str(error).splitlines()
-    if lines and named.get() is not None:
-        lines = lines[1:]
-    return "\n".join(line for line in lines if not re.match(r" \+ +(where|and) ", line) and line != fact)
+    """pytest's comparison of two texts or lists; what it says of other asserts is said better by the fact."""
+    lines = [line for line in str(error).splitlines() if not re.match(r" \+ +(where|and) ", line)]
+    if named.get() is None:
+        return "\n".join(lines)
+    lines = lines[1:]
+    compared = any(line.lstrip().startswith(("Full diff", "- ", "+ ", "At index")) for line in lines)
+    return "\n".join(line for line in lines if line != fact) if compared else ""
 
 
 def judge(

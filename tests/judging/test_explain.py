@@ -153,7 +153,7 @@ def test_a_traceback_gives_the_students_own_last_line() -> None:
     found = explain.fault(_seen(Ending.EXITED, status=1, stderr=text), KINDS)
     assert found is not None
     assert (found.slug, str(found.place)) == ("uncaught-exception", "pipeline.py:31")
-    assert found.fact.endswith("OSError: [Errno 9] Bad file descriptor")
+    assert found.fact.endswith("OSError: [Errno 9] Bad file descriptor.")
 
 
 def test_the_skeleton_is_told_apart_from_a_crash() -> None:
