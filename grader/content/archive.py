@@ -6,17 +6,26 @@ is being read, whatever sizes its headers claim.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
+import lzma
 import tarfile
+import unicodedata
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 from grader.model import Fault, SourceFile
 
 MOST_FILES = 200
 MOST_BYTES = 16 * 2**20
+_MOST_MEMBERS = 20 * MOST_FILES
+"""Of an archive, with all that is passed over: a repository's .git may well be in it"""
+_MOST_STREAM = 16 * MOST_BYTES
+"""Of a tar archive unpacked: what is passed over has to be decompressed all the same"""
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _LITTER = ("__MACOSX", ".DS_Store", "__pycache__", ".git", ".ipynb_checkpoints", ".idea", ".vscode")
 
@@ -40,9 +49,13 @@ class Unpacked:
                 f"holds more than {MOST_FILES} files or {MOST_BYTES // 2**20} MiB", where=where,
                 cure="hand in the source files alone, without build results or environments",
             )  # fmt: skip
-        if any(file.path == name for file in self.files):
-            self.notices.append(f"{name!r} occurs twice; the first one counts")
-            return
+        for file in self.files:
+            if file.path == name:
+                self.notices.append(f"{name!r} occurs twice; the first one counts")
+                return
+            if file.path.startswith(f"{name}/") or name.startswith(f"{file.path}/"):
+                self.notices.append(f"{name!r} was passed over: it would be a file and a folder at once")
+                return
         self.files.append(SourceFile(path=name, data=data, executable=executable))
 
 
@@ -58,14 +71,32 @@ def litter(name: str) -> bool:
 
 
 def clean_name(name: str) -> str | None:
-    """A relative path below the folder; none for one that leads out of it or cannot be a file's name."""
+    """A relative path below the folder; none for one that leads out of it or cannot be a file's name.
+
+    Bytes that are not UTF-8 are read as Latin-1, which is what they mostly are; reports are UTF-8.
+    """
+    if not name.isprintable():
+        try:
+            name = name.encode(errors="surrogateescape").decode("utf-8")
+        except UnicodeDecodeError:
+            name = name.encode(errors="surrogateescape").decode("latin-1")
+        except UnicodeEncodeError:
+            return None
     name = name.replace("\\", "/")
-    if name.startswith("/") or "\0" in name or any(ord(char) < 32 for char in name) or ":" in name[:2]:
+    if name.startswith("/") or ":" in name[:2]:
+        return None
+    if any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name):
         return None
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if not parts or ".." in parts or len(name.encode(errors="surrogateescape")) > 400:
+    if not parts or ".." in parts:
         return None
-    return "/".join(parts)
+    if len(name.encode()) > 400 or max(len(part.encode()) for part in parts) > 255:
+        return None
+    return clean_name("/".join(parts)) if parts != name.split("/") else name
+
+
+PASSED_OVER = "was passed over: the name leads out of the folder, or no file can have it"
+NO_FILE = "was passed over: it is a link or a device, not a file"
 
 
 def unpack(path: Path) -> Unpacked:
@@ -79,20 +110,14 @@ def unpack(path: Path) -> Unpacked:
         for name, executable, data in opened(path, found):
             clean = clean_name(name)
             if clean is None:
-                found.notices.append(f"{name!r} was passed over: the name leads out of the archive")
+                found.notices.append(f"{name!r} {PASSED_OVER}")
             elif not litter(clean):
                 if is_archive(Path(clean)):
                     found.notices.append(f"{clean!r} is an archive inside the archive; it was not opened")
-                found.add(clean, data, executable=executable, where=path)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        EOFError,
-        OSError,
-        ValueError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
+                found.add(clean, data(), executable=executable, where=path)
+    except Fault:
+        raise
+    except Exception as error:  # of zipfile, tarfile and four decompressors, whatever damage makes them raise
         raise Fault(
             f"cannot be unpacked: {error}", where=path, cure="pack it again as a plain zip or tar"
         ) from None
@@ -100,45 +125,125 @@ def unpack(path: Path) -> Unpacked:
     return found
 
 
+_Member = tuple[str, bool, Callable[[], bytes]]
+"""Name, whether it is executable, and how to read it: nobody reads what is passed over"""
+
+
 def _bounded(stream: IO[bytes], found: Unpacked) -> bytes:
     """At most what may still be taken, and one byte more, so that `Unpacked.add` notices the excess."""
-    return stream.read(MOST_BYTES - found.size + 1)
+    with stream:
+        return stream.read(MOST_BYTES - found.size + 1)
 
 
-def _zip(path: Path, found: Unpacked) -> Iterator[tuple[str, bool, bytes]]:
+def _too_many(path: Path) -> Fault:
+    return Fault("has too many members", where=path, cure="hand in the source files alone")
+
+
+def _too_large(path: Path) -> Fault:
+    return Fault(
+        f"holds more than {_MOST_STREAM // 2**20} MiB", where=path,
+        cure="hand in the source files alone, without build results or environments",
+    )  # fmt: skip
+
+
+def _zip(path: Path, found: Unpacked) -> Iterator[_Member]:
+    if path.stat().st_size > _MOST_STREAM:
+        raise _too_large(path)
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist()[: MOST_FILES * 20]:
+        members = archive.infolist()
+        if len(members) > _MOST_MEMBERS:
+            raise _too_many(path)
+        for info in members:
             kind = info.external_attr >> 16 & 0o170000
-            if info.is_dir():
+            if info.filename.endswith(("/", "\\")):
                 continue
             if kind not in (0, 0o100000):
-                found.notices.append(
-                    f"{info.filename!r} was passed over: it is a link or a device, not a file"
-                )
+                found.notices.append(f"{info.filename!r} {NO_FILE}")
                 continue
-            with archive.open(info) as stream:
-                yield info.filename, bool(info.external_attr >> 16 & 0o111), _bounded(stream, found)
+
+            def data(info: zipfile.ZipInfo = info) -> bytes:
+                if info.flag_bits & 1:
+                    raise Fault(
+                        f"{info.filename!r} is encrypted", where=path, cure="pack it again without a password"
+                    )
+                # zipfile unpacks the other methods in one go, whatever size is asked for
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Fault(
+                        f"{info.filename!r} is compressed in an unusual way", where=path,
+                        cure="pack it again as a plain zip or tar",
+                    )  # fmt: skip
+                return _bounded(archive.open(info), found)
+
+            yield info.filename, bool(info.external_attr >> 16 & 0o111), data
 
 
-def _tar(path: Path, found: Unpacked) -> Iterator[tuple[str, bool, bytes]]:
-    with tarfile.open(path, "r:*", errorlevel=1) as archive:
+class _Stream(io.RawIOBase):
+    """A decompressed archive, which ends with a Fault where it is too long."""
+
+    def __init__(self, path: Path, inner: IO[bytes]):
+        self._path, self._inner, self._left = path, inner, _MOST_STREAM
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; tarfile asks for a few kilobytes at a time."""
+        data = self._inner.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_large(self._path)
+        return data
+
+
+class _Info(tarfile.TarInfo):
+    """A header. tarfile takes a damaged one for the end, and what comes after it would be lost in silence."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """The next header."""
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:
+            raise tarfile.ReadError(str(error)) from None
+
+
+def _decompressed(file: IO[bytes]) -> IO[bytes]:
+    magic = file.read(6)
+    file.seek(0)
+    if magic.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=file)
+    if magic.startswith(b"BZh"):
+        return bz2.BZ2File(file)
+    if magic.startswith((b"\xfd7zXZ", b"\x5d\0\0")):
+        return lzma.LZMAFile(file)
+    return file
+
+
+def _tar(path: Path, found: Unpacked) -> Iterator[_Member]:
+    with (
+        open(path, "rb") as file,
+        _decompressed(file) as inner,
+        tarfile.open(fileobj=_Stream(path, inner), mode="r|", tarinfo=_Info, errorlevel=1) as archive,
+    ):
         for count, info in enumerate(archive):
-            if count > MOST_FILES * 20:
-                raise Fault("has too many members", where=path, cure="hand in the source files alone")
+            if count >= _MOST_MEMBERS:
+                raise _too_many(path)
+            archive.members = []  # tarfile would keep them all
             if info.isdir():
                 continue
             stream = archive.extractfile(info) if info.isreg() else None
             if stream is None:
-                found.notices.append(f"{info.name!r} was passed over: it is a link or a device, not a file")
+                found.notices.append(f"{info.name!r} {NO_FILE}")
                 continue
-            with stream:
-                yield info.name, bool(info.mode & 0o111), _bounded(stream, found)
+
+            def data(stream: IO[bytes] = stream) -> bytes:
+                return _bounded(stream, found)
+
+            yield info.name, bool(info.mode & 0o111), data
 
 
 def strip(found: Unpacked) -> None:
-    """Most archives hold one folder that holds the work: take that level away."""
-    tops = {file.path.partition("/")[0] for file in found.files}
-    if len(tops) == 1 and all("/" in file.path for file in found.files):
+    """Most archives hold one folder that holds the work, or one in another: take those levels away."""
+    while len({file.path.partition("/")[0] for file in found.files}) == 1 and all(
+        "/" in file.path for file in found.files
+    ):
         found.files = [
             SourceFile(path=file.path.partition("/")[2], data=file.data, executable=file.executable)
             for file in found.files

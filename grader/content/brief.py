@@ -66,7 +66,9 @@ def parse(text: str, where: Path, lab: Lab) -> tuple[Part, ...]:
             continue
         if opening is None and re.match(r" +`+\{\w+\}", bare):
             raise Fault(
-                f"line {index + 1}: a directive begins at the margin", where=where, cure="take its indentation away"
+                f"line {index + 1}: a directive begins at the margin",
+                where=where,
+                cure="take its indentation away",
             )
         end = _end(lines, index, code["fence"], where, directive=opening is not None)
         if opening is None:
@@ -94,7 +96,9 @@ def _end(lines: list[str], begin: int, fence: str, where: Path, *, directive: bo
                 f"line {begin + 1}: the block never ends; line {index + 1} begins another", where=where,
                 cure=f"close it with a line of {fence}, or begin it with more of them to show a directive in it",
             )  # fmt: skip
-    raise Fault(f"line {begin + 1}: the block never ends", where=where, cure=f"close it with a line of {fence}")
+    raise Fault(
+        f"line {begin + 1}: the block never ends", where=where, cure=f"close it with a line of {fence}"
+    )
 
 
 def _no_second(part: Part, parts: list[Part], line: int, where: Path) -> None:
@@ -105,7 +109,9 @@ def _no_second(part: Part, parts: list[Part], line: int, where: Path) -> None:
             cure="a program has one place in the brief, for all languages: take one of them away",
         )  # fmt: skip
     if part.kind == "question" and any((each.kind, each.name) == ("question", part.name) for each in parts):
-        raise Fault(f"line {line}: a second question {part.name!r}", where=where, cure="give it a name of its own")
+        raise Fault(
+            f"line {line}: a second question {part.name!r}", where=where, cure="give it a name of its own"
+        )
 
 
 def _flush(theory: list[str], parts: list[Part]) -> None:
@@ -124,7 +130,9 @@ def _directive(kind: str, rest: str, body: str, line: int, where: Path, lab: Lab
         cure = f"did you mean {near[0]}?" if near else f"the directives are: {', '.join(_KINDS)}"
         raise fault(f"there is no directive {kind!r}", cure)
     if kind in ("file", "check") and body.strip():
-        raise fault(f"{{{kind}}} takes no text", "close it in the next line; write what is to be read below that")
+        raise fault(
+            f"{{{kind}}} takes no text", "close it in the next line; write what is to be read below that"
+        )
     if kind == "file":
         if rest not in lab.files.values():
             raise fault(f"{rest!r} is no file of this lab", f"the files are: {', '.join(lab.files.values())}")

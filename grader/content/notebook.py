@@ -34,7 +34,11 @@ def _id(identity: str) -> str:
     """A cell id as nbformat wants it: at most 64 of few characters; what is too long keeps its beginning."""
     if re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", identity):
         return identity
-    return re.sub(r"[^a-zA-Z0-9_-]", "-", identity)[:51] + "-" + hashlib.sha256(identity.encode()).hexdigest()[:12]
+    return (
+        re.sub(r"[^a-zA-Z0-9_-]", "-", identity)[:51]
+        + "-"
+        + hashlib.sha256(identity.encode()).hexdigest()[:12]
+    )
 
 
 def _cell(

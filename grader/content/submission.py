@@ -15,6 +15,8 @@ from grader.content import archive, notebook
 from grader.content.archive import Unpacked
 from grader.model import Fault, Lab, Language, SourceFile, Submission
 
+MOST_NOTICES = 20
+
 
 def read(path: Path, lab: Lab, student: str | None = None) -> Submission:
     """Read a submission: a folder, an archive, a notebook, a source file of any name, an executable.
@@ -24,8 +26,14 @@ def read(path: Path, lab: Lab, student: str | None = None) -> Submission:
     """
     found = _gather(path, lab)
     language, entry = _program(found, lab, path)
+    if any(file.path.startswith(f"{entry}/") for file in found.files):
+        raise Fault(
+            f"{entry!r} is a folder, where the program has its place", where=path, cure="rename the folder"
+        )
+    if len(found.notices) > MOST_NOTICES:
+        found.notices[MOST_NOTICES:] = [f"and {len(found.notices) - MOST_NOTICES} more"]
     return Submission(
-        student=student or stem(path),
+        student=student or stem(path) or stem(path.resolve()),
         origin=str(path),
         language=language,
         entry=entry,
@@ -71,11 +79,12 @@ def _gather(path: Path, lab: Lab) -> Unpacked:
         return archive.unpack(path)
     data = _bytes(path)
     found = Unpacked()
-    if path.suffix == ".ipynb":
+    suffix = path.suffix.lower()
+    if suffix == ".ipynb":
         for name, source in notebook.files(data, lab, path):
             found.add(name, source, executable=False, where=path)
         return found
-    named = {".py": Language.PYTHON, ".c": Language.C}.get(path.suffix)
+    named = {".py": Language.PYTHON, ".c": Language.C}.get(suffix)
     name = (
         lab.files.get(named, path.name)
         if named
@@ -92,6 +101,8 @@ def _bytes(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Fault("is no regular file any more", where=path, cure="hand in files alone")
             data = file.read(archive.MOST_BYTES + 1)
     except OSError as error:
         raise Fault(f"cannot be read: {error.strerror}", where=path, cure="check its permissions") from None
@@ -104,8 +115,23 @@ def _bytes(path: Path) -> bytes:
 
 def _folder(path: Path) -> Unpacked:
     found = Unpacked()
-    for top, folders, names in os.walk(path):
-        folders[:] = sorted(name for name in folders if not archive.litter(name))
+
+    def unreadable(error: OSError) -> None:
+        raise Fault(
+            f"cannot be read: {error.strerror}", where=Path(error.filename), cure="check its permissions"
+        ) from None
+
+    for top, folders, names in os.walk(path, onerror=unreadable):
+        kept = []
+        for name in sorted(name for name in folders if not archive.litter(name)):
+            relative = Path(top, name).relative_to(path).as_posix()
+            if Path(top, name).is_symlink():
+                found.notices.append(f"{relative!r} {archive.NO_FILE}")
+            elif archive.clean_name(relative) is None:  # also what is too long: no walk gets lost down there
+                found.notices.append(f"{relative!r} {archive.PASSED_OVER}")
+            else:
+                kept.append(name)
+        folders[:] = kept
         for name in sorted(names):
             file = Path(top, name)
             relative = file.relative_to(path).as_posix()
@@ -113,13 +139,13 @@ def _folder(path: Path) -> Unpacked:
                 continue
             kind = file.lstat().st_mode
             clean = archive.clean_name(relative)
-            if not stat.S_ISREG(kind) or clean is None:
-                found.notices.append(f"{relative!r} was passed over: it is a link or a device, not a file")
-                continue
-            found.add(clean, _bytes(file), executable=bool(kind & 0o111), where=path)
-    inner = [name for name in path.iterdir() if name.is_dir() and not name.is_symlink()]
-    if len(inner) == 1 and found.files and all("/" in file.path for file in found.files):
-        archive.strip(found)
+            if not stat.S_ISREG(kind):
+                found.notices.append(f"{relative!r} {archive.NO_FILE}")
+            elif clean is None:
+                found.notices.append(f"{relative!r} {archive.PASSED_OVER}")
+            else:
+                found.add(clean, _bytes(file), executable=bool(kind & 0o111), where=path)
+    archive.strip(found)
     return found
 
 
@@ -133,29 +159,36 @@ def _program(found: Unpacked, lab: Lab, path: Path) -> tuple[Language, str]:
     if len(sources) > 1:
         sources = _changed(sources, names, lab)
     if len(sources) > 1:
-        both = " and ".join(name for _, name in sources)
+        both = " and ".join(sorted(name for _, name in sources))
         raise Fault(f"holds {both}: two programs", where=path, cure="hand in the one that is to be graded")
     if sources:
         return sources[0]
     if lab.slug in names or "Makefile" in names:
         return Language.EXECUTABLE, lab.slug
-    books = [file for file in found.files if file.path.endswith(".ipynb")]
+    books = [file for file in found.files if file.path.lower().endswith(".ipynb")]
+    if len(books) > 1:
+        several = ", ".join(file.path for file in books[:8])
+        raise Fault(
+            f"holds {len(books)} notebooks: {several}",
+            where=path,
+            cure="hand in the one that is to be graded",
+        )
     if len(books) == 1:
         found.files = [
             SourceFile(path=name, data=data)
             for name, data in notebook.files(books[0].data, lab, path / books[0].path)
         ]
         return _program(found, lab, path)
-    lonely = [file for file in found.files if Path(file.path).suffix in (".py", ".c")]
+    lonely = [file for file in found.files if Path(file.path).suffix.lower() in (".py", ".c")]
     for language, name in lab.files.items():
-        if len(lonely) == 1 and lonely[0].path.endswith(Path(name).suffix):
+        if len(lonely) == 1 and lonely[0].path.lower().endswith(Path(name).suffix):
             found.notices.append(f"{lonely[0].path!r} was taken for {name}")
             found.files = [
                 *(f for f in found.files if f is not lonely[0]),
                 SourceFile(path=name, data=lonely[0].data),
             ]
             return language, name
-    there = ", ".join(sorted(names)[:8]) or "nothing"
+    there = ", ".join(name if name.isprintable() else repr(name) for name in sorted(names)[:8]) or "nothing"
     wanted = ", ".join((*lab.files.values(), f"an executable {lab.slug}", f"{lab.slug}.ipynb"))
     raise Fault(
         f"holds no program of {lab.slug}; it holds: {there}", where=path, cure=f"hand in one of: {wanted}"
@@ -167,6 +200,13 @@ def _changed(
 ) -> list[tuple[Language, str]]:
     """Of several programs those that differ from the skeleton as shipped, if any does."""
     folder = lab.root.parent.parent / "skeletons" / lab.slug
-    shipped = {name: (folder / name).read_bytes() for _, name in sources if (folder / name).is_file()}
-    changed = [(language, name) for language, name in sources if names[name].data != shipped.get(name)]
+    shipped = {name: _plain((folder / name).read_bytes()) for _, name in sources if (folder / name).is_file()}
+    changed = [
+        (language, name) for language, name in sources if _plain(names[name].data) != shipped.get(name)
+    ]
     return changed or sources
+
+
+def _plain(data: bytes) -> bytes:
+    """Without what an editor on Windows, or a front end that saves, changes on its own."""
+    return data.replace(b"\r\n", b"\n").rstrip(b"\n")

@@ -94,13 +94,26 @@ def test_a_form_feed_ends_no_line(lab: Lab) -> None:
         ("- x\n  ```{check}\n  ```\n", ("line 2: a directive begins at the margin", "indentation")),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(lab: Lab, refused: Refused, text: str, words: tuple[str, ...]) -> None:
+def test_what_makes_no_sense_is_refused(
+    lab: Lab, refused: Refused, text: str, words: tuple[str, ...]
+) -> None:
     with refused(WHERE, *words):
         brief.parse(text, WHERE, lab)
 
 
 PIECES = st.sampled_from(
-    ["```", "````", "~~~", "```{check}", "```{file} echo.py", "```{example} bash", "```{question} a 1", "## x", "y", ""]
+    [
+        "```",
+        "````",
+        "~~~",
+        "```{check}",
+        "```{file} echo.py",
+        "```{example} bash",
+        "```{question} a 1",
+        "## x",
+        "y",
+        "",
+    ]
 )
 
 
@@ -124,7 +137,9 @@ def test_a_brief_that_cannot_be_read_is_refused(root: Path, refused: Refused, da
 
 def test_students_in_a_terminal_get_plain_markdown(both: Lab, root: Path) -> None:
     (root / "brief.md").write_text(
-        "# x\n" + FILE + "```{check}\n```\n````{example} bash\ncat <<E\n```\nE\n````\n```{question} a 1\nWhat?\n```\n"
+        "# x\n"
+        + FILE
+        + "```{check}\n```\n````{example} bash\ncat <<E\n```\nE\n````\n```{question} a 1\nWhat?\n```\n"
     )
     told = brief.markdown(labs.load(root), Language.PYTHON)
     assert "`echo.py`" in told

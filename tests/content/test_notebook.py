@@ -36,7 +36,11 @@ def book_of(lab: Lab) -> Book:
 
 
 def file_cell(book: Book) -> Book:
-    (cell,) = (each for each in book["cells"] if each["metadata"].get("nbgrader", {}).get("grade_id") == "echo-file-echo-py")
+    (cell,) = (
+        each
+        for each in book["cells"]
+        if each["metadata"].get("nbgrader", {}).get("grade_id") == "echo-file-echo-py"
+    )
     assert isinstance(cell, dict)
     return cell
 
@@ -88,7 +92,11 @@ def ids(lab: Lab) -> list[str]:
 
 def test_ids_are_valid_and_unique(root: Path) -> None:
     more = "```{check}\n```\n```{example} bash\nls\n```\n```{example} python\n1\n```\n"
-    questions = "```{question} a 1\nWhat?\n```\n```{question} b 2.5\nWhat?\n```\n```{question} " + "c" * 90 + " 1\nx\n```\n"
+    questions = (
+        "```{question} a 1\nWhat?\n```\n```{question} b 2.5\nWhat?\n```\n```{question} "
+        + "c" * 90
+        + " 1\nx\n```\n"
+    )
     assert len(ids(spoil(root, "brief.md", "```{check}\n```\n", more + more + "## x\n" + questions))) > 15
 
 
@@ -110,7 +118,9 @@ def test_windows_line_ends_of_a_solution_stay(root: Path) -> None:
     path = root / "solution" / "echo.py"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     lab = labs.load(root)
-    assert notebook.files(notebook.build(lab), lab, WHERE) == (("echo.py", labs.skeletons(lab)[0].files[0].data),)
+    assert notebook.files(notebook.build(lab), lab, WHERE) == (
+        ("echo.py", labs.skeletons(lab)[0].files[0].data),
+    )
 
 
 def test_a_lab_in_both_languages_gets_its_python_file(both: Lab) -> None:
@@ -122,9 +132,13 @@ def test_a_lab_in_c_alone_gets_a_stub_in_c(tmp_path: Path) -> None:
     spoil_text = (root / "lab.toml").read_text().replace('python = "echo.py"', 'c = "echo.c"')
     (root / "lab.toml").write_text(spoil_text)
     (root / "brief.md").write_text("# x\n\n```{file} echo.c\n```\n")
-    (root / "solution" / "echo.c").write_text("int main(void)\n{\n    // BEGIN SOLUTION\n    // END SOLUTION\n}\n")
+    (root / "solution" / "echo.c").write_text(
+        "int main(void)\n{\n    // BEGIN SOLUTION\n    // END SOLUTION\n}\n"
+    )
     lab = labs.load(root)
-    assert notebook.files(notebook.build(lab), lab, WHERE) == (("echo.c", labs.skeletons(lab)[0].files[0].data),)
+    assert notebook.files(notebook.build(lab), lab, WHERE) == (
+        ("echo.c", labs.skeletons(lab)[0].files[0].data),
+    )
 
 
 @pytest.mark.parametrize("data", [None, b"# \xe9\n### BEGIN SOLUTION\n### END SOLUTION\n", b"x = 1\n"])
@@ -155,10 +169,14 @@ def test_a_cell_whose_header_is_gone_comes_back_byte_for_byte(lab: Lab, text: st
 
 
 def test_the_built_notebook_gives_back_the_skeleton(lab: Lab) -> None:
-    assert notebook.files(notebook.build(lab), lab, WHERE) == (("echo.py", labs.skeletons(lab)[0].files[0].data),)
+    assert notebook.files(notebook.build(lab), lab, WHERE) == (
+        ("echo.py", labs.skeletons(lab)[0].files[0].data),
+    )
 
 
-@pytest.mark.parametrize("header", ["%%lab echo.py\r\n", "\n%%lab echo.py\n", " \n%%lab  echo.py \t\n", "%%lab other.py\n"])
+@pytest.mark.parametrize(
+    "header", ["%%lab echo.py\r\n", "\n%%lab echo.py\n", " \n%%lab  echo.py \t\n", "%%lab other.py\n"]
+)
 def test_a_header_that_works_in_jupyter_is_no_part_of_the_file(lab: Lab, header: str) -> None:
     assert read(with_sources(lab, header + "x = 1\n"), lab) == b"x = 1\n"
 

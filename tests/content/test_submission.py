@@ -1,0 +1,380 @@
+"""What a student hands in, in every form that was ever seen, and in some that were meant to harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import msgspec
+import pytest
+from courses import RIGHT
+
+from grader.content import lab as labs
+from grader.content import notebook, submission
+from grader.model import Fault, Lab, Language, SourceFile
+
+Refused = Callable[..., AbstractContextManager[None]]
+CURE = "hand in one of: echo.py, an executable echo, echo.ipynb"
+
+
+def put(folder: Path, **contents: str | bytes) -> Path:
+    """Files in a folder; ``__`` in a name stands for a slash, ``_`` before the last part for the dot."""
+    for name, data in contents.items():
+        path = folder / name.replace("__", "/").replace("_py", ".py").replace("_c", ".c").replace(
+            "_txt", ".txt"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return folder
+
+
+def skeleton(lab: Lab, language: Language) -> bytes:
+    return next(each for each in labs.skeletons(lab) if each.language is language).files[0].data
+
+
+# ---------------------------------------------------------------- forms
+
+
+def test_a_folder(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "ada", echo_py=RIGHT, notes_txt="x", lib__more_py="")
+    (tmp_path / "ada" / "notes.txt").chmod(0o755)
+    found = submission.read(tmp_path / "ada", lab)
+    assert (found.student, found.origin, found.entry) == ("ada", str(tmp_path / "ada"), "echo.py")
+    assert found.language is Language.PYTHON
+    assert [(file.path, file.executable) for file in found.files] == [
+        ("echo.py", False), ("lib/more.py", False), ("notes.txt", True),
+    ]  # fmt: skip
+    assert found.notices == ()
+
+
+def test_an_archive(lab: Lab, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "ada.ZIP", "w") as file:
+        file.writestr("ada/echo.py", RIGHT)
+    found = submission.read(tmp_path / "ada.ZIP", lab)
+    assert (found.student, found.entry, found.files[0].data) == ("ada", "echo.py", RIGHT.encode())
+
+
+@pytest.mark.parametrize("name", ["ada.ipynb", "ada.IPYNB"])
+def test_a_notebook(lab: Lab, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(notebook.build(lab))
+    found = submission.read(tmp_path / name, lab)
+    assert (found.student, found.entry) == ("ada", "echo.py")
+    assert found.files == (SourceFile(path="echo.py", data=skeleton(lab, Language.PYTHON)),)
+
+
+def test_a_notebook_in_a_folder(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "ada", letter_txt="Dear grader")
+    (tmp_path / "ada" / "any name.ipynb").write_bytes(notebook.build(lab))
+    assert submission.read(tmp_path / "ada", lab).entry == "echo.py"
+
+
+def test_two_notebooks_are_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    for name in ("a.ipynb", "b.ipynb"):
+        (tmp_path / name).write_bytes(notebook.build(lab))
+    with refused(tmp_path, "holds 2 notebooks: a.ipynb, b.ipynb", "hand in the one"):
+        submission.read(tmp_path, lab)
+
+
+@pytest.mark.parametrize("name", ["echo.py", "ada.py", "My Lab (final) 2.py", "ada.PY", "é.py"])
+def test_a_source_file_of_any_name(lab: Lab, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(RIGHT)
+    found = submission.read(tmp_path / name, lab)
+    assert (found.student, found.language, found.entry) == (name[:-3], Language.PYTHON, "echo.py")
+    assert found.files == (SourceFile(path="echo.py", data=RIGHT.encode()),)
+
+
+def test_a_c_file_of_any_name(both: Lab, tmp_path: Path) -> None:
+    (tmp_path / "ada.c").write_text("int main(void) {}\n")
+    found = submission.read(tmp_path / "ada.c", both)
+    assert (found.language, found.entry) == (Language.C, "echo.c")
+
+
+@pytest.mark.parametrize("data", [b"#!/bin/sh\nexec cat\n", b"\x7fELF\x02"])
+def test_an_executable_of_any_name(lab: Lab, tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "ada.out").write_bytes(data)
+    found = submission.read(tmp_path / "ada.out", lab)
+    assert (found.language, found.entry) == (Language.EXECUTABLE, "echo")
+    assert found.files == (SourceFile(path="echo", data=data, executable=True),)
+
+
+@pytest.mark.parametrize("name", ["Makefile", "echo"])
+def test_a_folder_that_makes_or_holds_an_executable(lab: Lab, tmp_path: Path, name: str) -> None:
+    put(tmp_path / "ada", main_c="int main(void) {}")
+    (tmp_path / "ada" / name).write_text("echo:\n")
+    found = submission.read(tmp_path / "ada", lab)
+    assert (found.language, found.entry) == (Language.EXECUTABLE, "echo")
+
+
+def test_a_single_source_of_another_name_is_taken_with_a_notice(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "ada", src__main_py=RIGHT, letter_txt="x", src__data_txt="y")
+    found = submission.read(tmp_path / "ada", lab)
+    assert [file.path for file in found.files] == ["echo.py", "letter.txt", "src/data.txt"]
+    assert found.notices == ("'src/main.py' was taken for echo.py",)
+
+
+def test_single_folders_in_folders_are_looked_through(lab: Lab, tmp_path: Path) -> None:
+    put(
+        tmp_path / "ada",
+        work__lab__echo_py=RIGHT,
+        work__lab__lib__a_py="",
+        __MACOSX__x="",
+        **{"work__.DS_Store": ""},
+    )
+    (tmp_path / "ada" / "empty").mkdir()
+    found = submission.read(tmp_path / "ada", lab)
+    assert [file.path for file in found.files] == ["echo.py", "lib/a.py"]
+
+
+def test_bytes_that_are_not_utf8_are_handed_on(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "ada", echo_py=b"# -*- coding: latin-1 -*-\n# \xe9\0\r\n")
+    assert submission.read(tmp_path / "ada", lab).files[0].data.endswith(b"# \xe9\0\r\n")
+
+
+def test_names_that_are_not_utf8_become_such(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "ada", echo_py=RIGHT)
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/ada/\xe9.txt"))).write_text("x")
+    found = submission.read(tmp_path / "ada", lab)
+    assert [file.path for file in found.files] == ["echo.py", "é.txt"]
+    msgspec.json.encode(found)
+
+
+def test_the_folder_where_one_stands_has_a_name(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(put(tmp_path / "ada", echo_py=RIGHT))
+    assert submission.read(Path(), lab).student == "ada"
+
+
+def test_somebody_else_may_name_the_student(lab: Lab, tmp_path: Path) -> None:
+    assert submission.read(put(tmp_path / "x", echo_py=""), lab, "ada").student == "ada"
+
+
+# ---------------------------------------------------------------- several programs
+
+
+def test_a_source_that_is_still_the_skeleton_gives_way(both: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "a", echo_py=RIGHT, echo_c=skeleton(both, Language.C))
+    assert submission.read(tmp_path / "a", both).entry == "echo.py"
+    put(tmp_path / "b", echo_py=skeleton(both, Language.PYTHON), echo_c="int main(void) {}\n")
+    assert submission.read(tmp_path / "b", both).entry == "echo.c"
+
+
+def test_windows_line_ends_are_no_work(both: Lab, tmp_path: Path) -> None:
+    put(tmp_path, echo_py=RIGHT, echo_c=skeleton(both, Language.C).replace(b"\n", b"\r\n"))
+    assert submission.read(tmp_path, both).entry == "echo.py"
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_two_programs_are_refused(both: Lab, tmp_path: Path, refused: Refused, changed: bool) -> None:
+    more = b"\n" if changed else b""
+    put(tmp_path, echo_py=skeleton(both, Language.PYTHON) + more, echo_c=skeleton(both, Language.C) + more)
+    with refused(
+        tmp_path, "echo.c and echo.py: two programs" if changed else "two programs", "hand in the one"
+    ):
+        submission.read(tmp_path, both)
+
+
+# ---------------------------------------------------------------- nothing to grade
+
+
+def test_an_empty_folder_is_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with refused(tmp_path, "holds no program of echo; it holds: nothing", CURE):
+        submission.read(tmp_path, lab)
+
+
+def test_a_letter_is_no_program(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    put(tmp_path / "ada", letter_txt="My dog")
+    with refused(tmp_path / "ada", "it holds: letter.txt", CURE):
+        submission.read(tmp_path / "ada", lab)
+    with refused(tmp_path / "ada" / "letter.txt", "it holds: letter.txt", CURE):
+        submission.read(tmp_path / "ada" / "letter.txt", lab)
+
+
+def test_two_sources_of_other_names_are_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with refused("it holds: a.py, b.py", CURE):
+        submission.read(put(tmp_path, a_py="", b_py=""), lab)
+
+
+def test_a_language_that_the_lab_lacks_is_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with refused("it holds: ada.c", CURE):
+        submission.read(put(tmp_path, ada_c="") / "ada.c", lab)
+
+
+def test_names_in_a_message_cannot_write_on_the_terminal(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "a\u202eb.txt").write_text("")
+    (tmp_path / "c\x1b[2J.txt").write_text("")
+    with pytest.raises(Fault) as caught:
+        submission.read(tmp_path, lab)
+    assert caught.value.what.isprintable()
+
+
+def test_what_is_not_there_is_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with refused(tmp_path / "nobody", "cannot be read: No such file or directory", "check the name"):
+        submission.read(tmp_path / "nobody", lab)
+
+
+# ---------------------------------------------------------------- hostile
+
+
+def test_links_inside_are_passed_over(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path / "secret", key_txt="x")
+    put(tmp_path / "ada", echo_py=RIGHT)
+    (tmp_path / "ada" / "link.txt").symlink_to(tmp_path / "secret" / "key.txt")
+    (tmp_path / "ada" / "folder").symlink_to(tmp_path / "secret")
+    (tmp_path / "ada" / "loop").symlink_to(tmp_path / "ada")
+    found = submission.read(tmp_path / "ada", lab)
+    assert [file.path for file in found.files] == ["echo.py"]
+    assert found.notices == tuple(
+        f"{name!r} was passed over: it is a link or a device, not a file"
+        for name in ("folder", "loop", "link.txt")
+    )
+
+
+def test_a_program_that_is_a_link_is_no_program(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "echo.py").symlink_to("/etc/passwd")
+    with refused("holds no program of echo; it holds: nothing"):
+        submission.read(tmp_path, lab)
+
+
+@pytest.mark.parametrize("name", ["echo.py", "pipe"])
+def test_a_fifo_inside_is_not_opened(lab: Lab, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    put(tmp_path, more_py=RIGHT)
+    found = submission.read(tmp_path, lab)
+    assert found.files == (SourceFile(path="echo.py", data=RIGHT.encode()),)
+    assert f"{name!r} was passed over: it is a link or a device, not a file" in found.notices
+
+
+def test_a_fifo_that_takes_a_files_place_in_time_does_not_block(tmp_path: Path) -> None:
+    """Between lstat and open anything may happen: O_NONBLOCK holds even then."""
+    os.mkfifo(tmp_path / "echo.py")
+    with pytest.raises(Fault, match="is no regular file"):
+        submission._bytes(tmp_path / "echo.py")
+
+
+def test_a_fifo_is_no_submission(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    os.mkfifo(tmp_path / "ada.py")
+    with refused(tmp_path / "ada.py", "is neither a file nor a folder", "hand in"):
+        submission.read(tmp_path / "ada.py", lab)
+
+
+@pytest.mark.parametrize("target", [".", "nowhere", "/etc/passwd"])
+def test_a_link_is_no_submission(lab: Lab, tmp_path: Path, refused: Refused, target: str) -> None:
+    (tmp_path / "ada").symlink_to(target)
+    with refused(tmp_path / "ada", "is a symbolic link", "hand in the file itself"):
+        submission.read(tmp_path / "ada", lab)
+
+
+@pytest.mark.parametrize("name", ["ada.py", "ada/echo.py"])
+def test_a_huge_file_is_refused(lab: Lab, tmp_path: Path, refused: Refused, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)  # sparse
+    with refused(path, "is larger than 16 MiB", "hand in the source alone"):
+        submission.read(tmp_path / name.partition("/")[0], lab)
+
+
+def test_too_many_files_are_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    for number in range(201):
+        (tmp_path / str(number)).touch()
+    with refused(tmp_path, "holds more than 200 files", "hand in the source files alone"):
+        submission.read(tmp_path, lab)
+
+
+def test_a_thousand_folders_in_each_other_are_looked_into_no_further(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path, echo_py=RIGHT)
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    found = submission.read(tmp_path, lab)
+    assert [file.path for file in found.files] == ["echo.py"]
+    assert any(
+        "was passed over: the name leads out of the folder, or no file can have it" in n
+        for n in found.notices
+    )
+
+
+def test_notices_do_not_bury_the_report(lab: Lab, tmp_path: Path) -> None:
+    for number in range(500):
+        (tmp_path / f"link{number:03}").symlink_to("x")
+    found = submission.read(put(tmp_path, echo_py=RIGHT), lab)
+    assert len(found.notices) == 21
+    assert found.notices[-1] == "and 480 more"
+
+
+def test_no_file_of_a_submission_is_a_folder_too(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    """What is taken for the program gets its name, which is taken here."""
+    put(tmp_path, a__main_py=RIGHT)
+    (tmp_path / "echo.py").mkdir()
+    (tmp_path / "echo.py" / "x.txt").touch()
+    with refused(tmp_path, "'echo.py' is a folder", "rename"):
+        submission.read(tmp_path, lab)
+
+
+def test_a_folder_that_may_not_be_read_is_refused(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    """As root nothing is forbidden, so the refusal is made by hand."""
+    put(tmp_path, echo_py=RIGHT, closed__x_py="")
+    scandir = os.scandir
+
+    def closed(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    with monkeypatch.context() as patched, refused(tmp_path / "closed", "cannot be read: Permission denied"):
+        patched.setattr(os, "scandir", closed)
+        submission.read(tmp_path, lab)
+
+
+# ---------------------------------------------------------------- version
+
+
+def test_a_version_changes_with_content_and_with_nothing_else(lab: Lab, tmp_path: Path) -> None:
+    first = submission.read(put(tmp_path / "ada", echo_py=RIGHT, lib__a_py="x"), lab)
+    put(tmp_path / "bob", lib__a_py="x")
+    second = submission.read(put(tmp_path / "bob", echo_py=RIGHT), lab, "somebody")
+    os.utime(tmp_path / "bob" / "echo.py", (1, 1))
+    same = msgspec.structs.replace(submission.read(tmp_path / "bob", lab), notices=("x",), origin="elsewhere")
+    assert submission.version(first) == submission.version(second) == submission.version(same)
+    others = [
+        msgspec.structs.replace(first, files=files)
+        for files in (
+            first.files[:1],
+            (first.files[0], SourceFile(path="lib/a.py", data=b"y")),
+            (first.files[0], SourceFile(path="lib/b.py", data=b"x")),
+            (first.files[0], SourceFile(path="lib/a.py", data=b"x", executable=True)),
+            (first.files[0], SourceFile(path="lib/a.p", data=b"yx")),
+            (),
+        )
+    ]
+    others += [msgspec.structs.replace(first, entry="x"), msgspec.structs.replace(first, language=Language.C)]
+    assert len({submission.version(each) for each in (first, *others)}) == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [
+        ("ada.py", "ada"), ("ada.c", "ada"), ("ada.tar.gz", "ada"), ("ada.TGZ", "ada"), ("ada.ipynb", "ada"),
+        ("ada", "ada"), ("ada.b.zip", "ada.b"), (".py", ".py"), ("ada.rar", "ada.rar"),
+    ],
+)  # fmt: skip
+def test_a_file_is_named_after_its_student(name: str, whose: str) -> None:
+    assert submission.stem(Path("x") / name) == whose
+
+
+def test_a_notebook_that_is_none_is_named(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "ada.ipynb").write_text(json.dumps({"cells": 3}))
+    with refused(tmp_path, "ada.ipynb: is not a notebook", "that Jupyter saves"):
+        submission.read(tmp_path, lab)
