@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Self
+from typing import IO, Self, cast
 
 from grader.model import Fault, SourceFile
 
@@ -200,7 +200,9 @@ class _Info(tarfile.TarInfo):
         """The next header."""
         try:
             return super().fromtarfile(archive)
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:
+        except tarfile.HeaderError as error:
+            if type(error).__name__ in ("EmptyHeaderError", "EOFHeaderError"):  # the end as it ought to be
+                raise
             raise tarfile.ReadError(str(error)) from None
 
 
@@ -208,7 +210,7 @@ def _decompressed(file: IO[bytes]) -> IO[bytes]:
     magic = file.read(6)
     file.seek(0)
     if magic.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
     if magic.startswith(b"BZh"):
         return bz2.BZ2File(file)
     if magic.startswith((b"\xfd7zXZ", b"\x5d\0\0")):
@@ -225,7 +227,7 @@ def _tar(path: Path, found: Unpacked) -> Iterator[_Member]:
         for count, info in enumerate(archive):
             if count >= _MOST_MEMBERS:
                 raise _too_many(path)
-            archive.members = []  # tarfile would keep them all
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
             if info.isdir():
                 continue
             stream = archive.extractfile(info) if info.isreg() else None

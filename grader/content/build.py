@@ -30,9 +30,12 @@ def stale(course: Course) -> tuple[Path, ...]:
         path
         for folder in ("skeletons", "notebooks")
         for path in (course.root / folder).rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(course.root).parts)
+        if (path.is_symlink() or path.is_file())
+        and not any(
+            part.startswith(".") or part == "__pycache__" for part in path.relative_to(course.root).parts
+        )
     }
-    wrong = {path for path, data in wanted.items() if not path.exists() or path.read_bytes() != data}
+    wrong = {path for path, data in wanted.items() if not path.is_file() or path.read_bytes() != data}
     return tuple(sorted(wrong | (there - set(wanted))))
 
 
@@ -45,4 +48,6 @@ def write(course: Course) -> tuple[Path, ...]:
             files.write(path, wanted[path])
         else:
             path.unlink()
+            if path.parent.parent == course.root / "skeletons" and not any(path.parent.iterdir()):
+                path.parent.rmdir()
     return changed

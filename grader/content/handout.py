@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from grader.content import brief, files
@@ -26,13 +27,17 @@ def start(course: Course, lab: Lab, language: Language, folder: Path) -> tuple[P
         folder / "README.md": brief.markdown(lab, language).encode(),
     }
     for path in contents:
-        if path.exists():
+        if os.path.lexists(path):
             cure = "choose another folder, or move this file away if you want to begin anew"
             raise Fault("exists already and is not overwritten", where=path, cure=cure)
+    written: list[Path] = []
     for path, data in contents.items():
         try:
             files.write(path, data)
+            written.append(path)
         except OSError as error:
+            for each in written:
+                each.unlink(missing_ok=True)
             raise Fault(
                 f"cannot be written: {error.strerror}", where=path, cure="choose another folder"
             ) from None

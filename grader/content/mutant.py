@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from grader.content import lab as labs
 from grader.content import files, toml
+from grader.content import lab as labs
 from grader.model import Fault, Lab, SourceFile, Submission, Value
 
 

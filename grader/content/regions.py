@@ -33,6 +33,19 @@ def _stub(language: Language, indent: str, where: str) -> list[str]:
     return [f"{indent}# {YOUR_CODE}", f'{indent}raise NotImplementedError("{where}: {YOUR_CODE}")']
 
 
+def inside(text: str, language: Language) -> tuple[str, ...]:
+    """The lines that `hollow` takes away."""
+    found: list[str] = []
+    within = False
+    for line in re.findall(r"[^\n]*\n|[^\n]+", text):
+        mark = _MARKS[language].fullmatch(line.removesuffix("\n").removesuffix("\r"))
+        if mark:
+            within = mark["which"] == "BEGIN"
+        elif within:
+            found.append(line)
+    return tuple(found)
+
+
 def hollow(text: str, language: Language, where: str) -> str:
     """Replace each region by a stub.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from grader.content import brief, build
+from grader.content import brief, build, regions
 from grader.content import course as courses
 from grader.content.course import Course
 from grader.model import Fault, Language
@@ -33,10 +34,29 @@ def release(course: Course, destination: Path) -> tuple[Path, ...]:
 
     :raises Fault: if the destination holds something already, or a released file would tell a secret
     """
-    if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
-        raise Fault("is not empty", where=destination, cure="name a folder that does not exist yet")
+    if os.path.lexists(destination) and (not destination.is_dir() or any(destination.iterdir())):
+        what = "is not empty" if destination.is_dir() else "is no folder"
+        raise Fault(what, where=destination, cure="name a folder that does not exist yet")
+    if not course.slugs:
+        raise Fault(
+            "is empty",
+            where=course.root / "labs" / "course.toml",
+            key="labs",
+            cure="proclab new SLUG makes a lab",
+        )
     contents = _contents(course)
     _no_secrets(course, contents)
+    try:
+        _write(contents, destination)
+    except OSError as error:
+        raise Fault(
+            f"cannot be written: {error.strerror}", where=destination, cure="name another folder"
+        ) from None
+    return tuple(destination / name for name in sorted(contents))
+
+
+def _write(contents: dict[str, bytes], destination: Path) -> None:
+    """All of it or nothing: beside its place first, then renamed into it."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
     try:
@@ -49,7 +69,6 @@ def release(course: Course, destination: Path) -> tuple[Path, ...]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    return tuple(destination / name for name in sorted(contents))
 
 
 def _contents(course: Course) -> dict[str, bytes]:
@@ -65,23 +84,33 @@ def _contents(course: Course) -> dict[str, bytes]:
 
 
 def _no_secrets(course: Course, contents: dict[str, bytes]) -> None:
-    """No released file holds a line of a hidden check or of a solution region that its skeleton lacks."""
+    """No released file holds a line of a hidden check, or one of a solution region that no skeleton shows.
+
+    Short lines, such as ``return 0``, stand everywhere and tell nothing.
+    """
+    for lab in (courses.load_lab(course, slug) for slug in course.slugs):
+        for language, name in lab.files.items():
+            solution = (lab.root / "solution" / name).read_text(encoding="utf-8")
+            shown = _long(contents[f"skeletons/{lab.slug}/{name}"].decode().splitlines())
+            secret = _long(regions.inside(solution, language)) - shown
+            for file in ("brief.md", "checks.py", "lab.toml"):
+                path = f"labs/{lab.slug}/{file}"
+                _no_leak(secret & _long(contents[path].decode().splitlines()), path)
     for slug in course.slugs:
         root = course.root / "labs" / slug
-        secret = {line.strip() for line in _lines(root / "hidden.py")} - {
-            line.strip() for line in _lines(root / "checks.py")
-        }
-        secret = {line for line in secret if len(line) > 20}
+        secret = _long(_lines(root / "hidden.py")) - _long(_lines(root / "checks.py"))
         for name, data in contents.items():
-            lines = {line.strip() for line in data.decode(errors="replace").splitlines()}
-            leaked = secret & lines
-            if leaked or b"BEGIN SOLUTION" in data:
-                what = min(leaked) if leaked else "BEGIN SOLUTION"
-                raise Fault(
-                    f"would tell students: {what}",
-                    where=name,
-                    cure="take it out of the brief or of checks.py",
-                )
+            leaked = secret & _long(data.decode(errors="replace").splitlines())
+            _no_leak(leaked | ({"BEGIN SOLUTION"} if b"BEGIN SOLUTION" in data else set()), name)
+
+
+def _no_leak(leaked: set[str], name: str) -> None:
+    if leaked:
+        raise Fault(f"would tell students: {min(leaked)}", where=name, cure="take it out of that file")
+
+
+def _long(lines: Iterable[str]) -> set[str]:
+    return {line.strip() for line in lines if len(line.strip()) > 20}
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tomllib
 from pathlib import Path
 
 from grader.content import files
 from grader.content.course import Course
+from grader.content.lab import SLUG
 from grader.model import Fault
 
 _LAB = """\
@@ -124,35 +127,85 @@ def new(course: Course, slug: str) -> Path:
 
     :raises Fault: for a name that is no slug or is taken
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", slug):
-        raise Fault(f"{slug!r} is no name for a lab", cure="use lower case, digits and _: log_collector")
+    if not re.fullmatch(SLUG, slug):
+        raise Fault(
+            f"{slug!r} is no name for a lab",
+            cure="use lower case, digits and _, at most 40 of them: log_collector",
+        )
     folder = course.root / "labs" / slug
     if folder.exists() or slug in course.slugs:
         raise Fault("there is a lab of that name already", where=folder, cure="choose another name")
     words = {"slug": slug, "title": slug.replace("_", " ").capitalize()}
-    for name, text in {
-        "lab.toml": _LAB.format(**words),
-        "brief.md": _BRIEF.format(**words),
-        f"solution/{slug}.py": _SOLUTION.format(**words),
-        "checks.py": _CHECKS.format(**words),
-        "hidden.py": _HIDDEN.format(**words),
-        "mutants.toml": _MUTANTS.replace("SLUG", slug),
-        "variants/unbuffered.py": _VARIANT,
-    }.items():
-        files.write(folder / name, text.encode())
-    _append(course.root / "labs" / "course.toml", slug)
+    path = course.root / "labs" / "course.toml"
+    longer = _append(path, slug)
+    try:
+        for name, text in {
+            "lab.toml": _LAB.format(**words),
+            "brief.md": _BRIEF.format(**words),
+            f"solution/{slug}.py": _SOLUTION.format(**words),
+            "checks.py": _CHECKS.format(**words),
+            "hidden.py": _HIDDEN.format(**words),
+            "mutants.toml": _MUTANTS.replace("SLUG", slug),
+            "variants/unbuffered.py": _VARIANT,
+        }.items():
+            files.write(folder / name, text.encode())
+        files.write(path, longer.encode())
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise Fault(
+                f"cannot be written: {error.strerror}",
+                where=folder,
+                cure="make room, or get the right to write",
+            ) from None
+        raise
     return folder
 
 
-def _append(path: Path, slug: str) -> None:
-    """Add a lab to ``labs = [...]`` and leave the rest of the file, comments too, as it is."""
-    text = path.read_text(encoding="utf-8")
-    match = re.search(r"^labs\s*=\s*\[(.*?)^?\]", text, re.MULTILINE | re.DOTALL)
-    if match is None:
-        raise Fault("has no list of labs", where=path, key="labs", cure=f'add labs = ["{slug}"]')
-    body = match.group(1)
-    if "\n" in body:
-        changed = f'{body.rstrip().rstrip(",")},\n    "{slug}",\n' if body.strip() else f'\n    "{slug}",\n'
-    else:
-        changed = f'{body.rstrip().rstrip(",")}, "{slug}"' if body.strip() else f'"{slug}"'
-    files.write(path, (text[: match.start(1)] + changed + text[match.end(1) :]).encode())
+_TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[],]""")
+
+
+def _append(path: Path, slug: str) -> str:
+    """The course with a lab more in ``labs = [...]``; the rest of the file, comments too, stays as it is."""
+    text = files.text(path, "a course has one")
+    begin = re.search(r"^labs[ \t]*=[ \t]*\[", text, re.MULTILINE)
+    longer = _insert(text, begin.end(), slug) if begin else ""
+    try:
+        before, after = tomllib.loads(text), tomllib.loads(longer)
+    except tomllib.TOMLDecodeError:
+        before = after = {}
+    if not begin or after != {**before, "labs": [*before.get("labs", []), slug]}:
+        raise Fault(
+            "has no list of labs that can be made longer here", where=path, key="labs",
+            cure=f'write it yourself, then try again: labs = [..., "{slug}"] with the names of all labs',
+        )  # fmt: skip
+    return longer
+
+
+def _insert(text: str, begin: int, slug: str) -> str:
+    """Put a name at the end of the list that begins there."""
+    last, comma, close = begin, True, None
+    for token in _TOKEN.finditer(text, begin):
+        kind = token.group(0)[0]
+        if kind == "]":
+            close = token.start()
+            break
+        if kind == ",":
+            comma = True
+        elif kind != "#":
+            last, comma = token.end(), False
+    if close is None:
+        return ""
+    inner = text[last:close]
+    missing = "" if comma else ","
+    if "\n" not in text[begin:close]:
+        inner = inner.rstrip(" \t")
+        separator = " " if last > begin else ""
+        return (
+            f'{text[:last]}{missing}{inner}{separator}"{slug}"{text[last + len(inner) : close]}{text[close:]}'
+        )
+    end = "\r\n" if "\r\n" in text[begin:close] else "\n"
+    line = text.rfind("\n", 0, close) + 1
+    if text[line:close].strip():  # the bracket stands behind the last name
+        return f'{text[:last]}{missing}{inner}{end}    "{slug}",{end}{text[close:]}'
+    return f'{text[:last]}{missing}{text[last:line]}    "{slug}",{end}{text[line:]}'

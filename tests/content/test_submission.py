@@ -286,15 +286,9 @@ def test_too_many_files_are_refused(lab: Lab, tmp_path: Path, refused: Refused) 
         submission.read(tmp_path, lab)
 
 
-def test_a_thousand_folders_in_each_other_are_looked_into_no_further(lab: Lab, tmp_path: Path) -> None:
+def test_folders_deep_in_each_other_are_looked_into_no_further(lab: Lab, tmp_path: Path) -> None:
     put(tmp_path, echo_py=RIGHT)
-    here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1500):
-        os.mkdir("d", dir_fd=here)
-        inner = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.close(here)
-        here = inner
-    os.close(here)
+    (tmp_path / ("d/" * 250)).mkdir(parents=True)  # not too deep for pytest to take them away again
     found = submission.read(tmp_path, lab)
     assert [file.path for file in found.files] == ["echo.py"]
     assert any(
