@@ -28,6 +28,8 @@ def _examples() -> dict[str, tuple[str, str]]:
     """The first mutant and check that certainly earn each slug, in the order of mutants.toml."""
     found: dict[str, tuple[str, str]] = {}
     for each in mutant.load(LAB):
+        if each.may or each.name == "dup2-to-the-wrong-side":
+            continue  # what these print depends on who comes first
         for check, slug in each.fails.items():
             if slug:
                 found.setdefault(slug, (each.name, CHECKS[1] if check == "*" else check))
@@ -46,8 +48,9 @@ def _words(check: CheckResult, story: str) -> str:
         f"what      {told.fact}",
         f"where     {told.place or ''}",
     ]
-    lines += [f"evidence  {line}" for line in told.evidence]
-    lines += [f"expected  {check.expected}", f"observed  {check.observed}"]
+    if told.slug != "spins":  # who happens to run at the last look
+        lines += [f"evidence  {line}" for line in told.evidence]
+    lines.append(f"expected  {check.expected}")
     text = "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
     text = re.sub(r"\[\d{3,}\]", "[N]", text)
     return re.sub(r"\d+(\.\d+)? s\b", "N s", text)

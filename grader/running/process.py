@@ -410,11 +410,13 @@ class Program:
                 return False
             graph, glance = self._picture()
             patience.note(glance)
-            if graph is not None and all(
-                p.state not in (State.RUNNING, State.SLEEPING) for p in graph.processes
-            ):
-                found.append(graph)
-            return bool(found)
+            busy = (State.RUNNING, State.SLEEPING)
+            if graph is None or any(p.state in busy for p in graph.processes) or not self._all_taken():
+                return False
+            if not any(p.pid == self.pid and p.state is not State.ZOMBIE for p in graph.processes):
+                return False  # it has just ended; only those that it left behind rest
+            found.append(graph)
+            return True
 
         outcome = self._poll(resting, within or self.within)
         if outcome is not Outcome.REACHED:
