@@ -27,7 +27,10 @@ _MOST_MEMBERS = 20 * MOST_FILES
 _MOST_STREAM = 16 * MOST_BYTES
 """Of a tar archive unpacked: what is passed over has to be decompressed all the same"""
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_LITTER = ("__MACOSX", ".DS_Store", "__pycache__", ".git", ".ipynb_checkpoints", ".idea", ".vscode")
+_LITTER = (
+    "__MACOSX", ".DS_Store", "__pycache__", ".git", ".ipynb_checkpoints", ".idea", ".vscode",
+    ".venv", "venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache",
+)  # fmt: skip
 
 
 @dataclass

@@ -17,6 +17,7 @@ from typing import Any
 from grader.content import brief
 from grader.content import files as texts
 from grader.content.regions import hollow
+from grader.content.skeleton import untouched
 from grader.model import Fault, Lab, Language
 
 MOST_BYTES = 8 * 2**20
@@ -150,14 +151,11 @@ def files(data: bytes, lab: Lab, where: Path) -> tuple[tuple[str, bytes], ...]:
     cells = _cells(data, where)
     found: list[tuple[str, bytes]] = []
     for name in lab.files.values():
-        pieces = [source for _, identity, source in cells if identity == grade_id(lab, name)]
-        pieces = pieces or [
-            source
-            for kind, _, source in cells
-            if kind == "code" and (m := _MAGIC.match(source)) and m.group(1) == name
-        ]
-        if pieces:
-            found.append((name, _one(_versions(pieces), lab, name, where)))
+        own = _versions([source for _, identity, source in cells if identity == grade_id(lab, name)])
+        if all(untouched(lab, name, each) for each in own):
+            own += [each for each in _retyped(cells, lab, name) if each not in own]
+        if own:
+            found.append((name, _one(own, lab, name, where)))
     if not found:
         raise Fault(
             f"has no cell that begins with '%%lab {next(iter(lab.files.values()))}'", where=where,
@@ -183,18 +181,26 @@ def _versions(pieces: list[str]) -> list[bytes]:
     return list(dict.fromkeys(_joined(each).encode(errors="surrogatepass") for each in programs))
 
 
+def _retyped(cells: list[tuple[str, str, str]], lab: Lab, name: str) -> list[bytes]:
+    """The different programs of cells without the grade id: their header alone tells what they are."""
+    pieces = [
+        source
+        for kind, identity, source in cells
+        if kind == "code" and identity != grade_id(lab, name)
+        if (header := _MAGIC.match(source)) and header.group(1) == name
+    ]
+    return _versions(pieces)
+
+
 def _one(versions: list[bytes], lab: Lab, name: str, where: Path) -> bytes:
-    """The version that was worked on: a copy of the skeleton is none."""
-    if len(versions) > 1:
-        shipped = lab.root.parent.parent / "skeletons" / lab.slug / name
-        skeleton = shipped.read_bytes() if shipped.is_file() else None
-        versions = [each for each in versions if each != skeleton]
-    if len(versions) > 1:
+    """The version that was worked on."""
+    worked = [each for each in versions if not untouched(lab, name, each)]
+    if len(worked) > 1:
         raise Fault(
-            f"holds {len(versions)} versions of {name}, each in a cell that begins with '%%lab {name}'",
+            f"holds {len(worked)} versions of {name}, each in a cell that begins with '%%lab {name}'",
             where=where, cure="delete all but the one that is to be graded",
         )  # fmt: skip
-    return versions[0]
+    return (worked or versions)[0]
 
 
 def _joined(texts: list[str]) -> str:

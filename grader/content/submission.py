@@ -13,9 +13,11 @@ from pathlib import Path
 
 from grader.content import archive, notebook
 from grader.content.archive import Unpacked
+from grader.content.skeleton import untouched
 from grader.model import Fault, Lab, Language, SourceFile, Submission
 
 MOST_NOTICES = 20
+_MAKEFILES = {"GNUmakefile", "makefile", "Makefile"}
 
 
 def read(path: Path, lab: Lab, student: str | None = None) -> Submission:
@@ -70,7 +72,7 @@ def _gather(path: Path, lab: Lab) -> Unpacked:
     if stat.S_ISLNK(kind):
         raise Fault("is a symbolic link", where=path, cure="hand in the file itself")
     if stat.S_ISDIR(kind):
-        return _folder(path)
+        return _folder(path, lab)
     if not stat.S_ISREG(kind):
         raise Fault(
             "is neither a file nor a folder", where=path, cure="hand in a folder, an archive or a file"
@@ -113,8 +115,9 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _folder(path: Path) -> Unpacked:
+def _folder(path: Path, lab: Lab) -> Unpacked:
     found = Unpacked()
+    packed: list[Path] = []
 
     def unreadable(error: OSError) -> None:
         raise Fault(
@@ -144,9 +147,21 @@ def _folder(path: Path) -> Unpacked:
             elif clean is None:
                 found.notices.append(f"{relative!r} {archive.PASSED_OVER}")
             else:
+                if archive.is_archive(file):
+                    packed.append(file)
                 found.add(clean, _bytes(file), executable=bool(kind & 0o111), where=path)
+    if len(packed) == 1 and not any(_may_be_program(file.path, lab) for file in found.files):
+        # As learning platforms export: each student's folder holds the archive that was uploaded.
+        inner = archive.unpack(packed[0])
+        inner.notices[:0] = [*found.notices, f"{packed[0].name!r} was unpacked"]
+        return inner
     archive.strip(found)
     return found
+
+
+def _may_be_program(name: str, lab: Lab) -> bool:
+    file = Path(name)
+    return file.suffix.lower() in (".py", ".c", ".ipynb") or file.name in {lab.slug, *_MAKEFILES}
 
 
 def _program(found: Unpacked, lab: Lab, path: Path) -> tuple[Language, str]:
@@ -154,31 +169,19 @@ def _program(found: Unpacked, lab: Lab, path: Path) -> tuple[Language, str]:
 
     :raises Fault: if none is, or two may be
     """
+    _enter(found, lab, path)
+    _open_notebook(found, lab, path)
     names = {file.path: file for file in found.files}
     sources = [(language, name) for language, name in lab.files.items() if name in names]
     if len(sources) > 1:
-        sources = _changed(sources, names, lab)
+        sources = [each for each in sources if not untouched(lab, each[1], names[each[1]].data)] or sources
     if len(sources) > 1:
         both = " and ".join(sorted(name for _, name in sources))
         raise Fault(f"holds {both}: two programs", where=path, cure="hand in the one that is to be graded")
     if sources:
         return sources[0]
-    if lab.slug in names or "Makefile" in names:
+    if lab.slug in names or _MAKEFILES & set(names):
         return Language.EXECUTABLE, lab.slug
-    books = [file for file in found.files if file.path.lower().endswith(".ipynb")]
-    if len(books) > 1:
-        several = ", ".join(file.path for file in books[:8])
-        raise Fault(
-            f"holds {len(books)} notebooks: {several}",
-            where=path,
-            cure="hand in the one that is to be graded",
-        )
-    if len(books) == 1:
-        found.files = [
-            SourceFile(path=name, data=data)
-            for name, data in notebook.files(books[0].data, lab, path / books[0].path)
-        ]
-        return _program(found, lab, path)
     lonely = [file for file in found.files if Path(file.path).suffix.lower() in (".py", ".c")]
     for language, name in lab.files.items():
         if len(lonely) == 1 and lonely[0].path.lower().endswith(Path(name).suffix):
@@ -189,24 +192,98 @@ def _program(found: Unpacked, lab: Lab, path: Path) -> tuple[Language, str]:
             ]
             return language, name
     there = ", ".join(name if name.isprintable() else repr(name) for name in sorted(names)[:8]) or "nothing"
+    why = f" ({'; '.join(found.notices[:3])})" if found.notices else ""
     wanted = ", ".join((*lab.files.values(), f"an executable {lab.slug}", f"{lab.slug}.ipynb"))
     raise Fault(
-        f"holds no program of {lab.slug}; it holds: {there}", where=path, cure=f"hand in one of: {wanted}"
+        f"holds no program of {lab.slug}; it holds: {there}{why}",
+        where=path,
+        cure=f"hand in one of: {wanted}",
     )
 
 
-def _changed(
-    sources: list[tuple[Language, str]], names: dict[str, SourceFile], lab: Lab
-) -> list[tuple[Language, str]]:
-    """Of several programs those that differ from the skeleton as shipped, if any does."""
-    folder = lab.root.parent.parent / "skeletons" / lab.slug
-    shipped = {name: _plain((folder / name).read_bytes()) for _, name in sources if (folder / name).is_file()}
-    changed = [
-        (language, name) for language, name in sources if _plain(names[name].data) != shipped.get(name)
-    ]
-    return changed or sources
+def _enter(found: Unpacked, lab: Lab, path: Path) -> None:
+    """If the program lies in a folder further down, that folder becomes the submission.
+
+    Students hand in their whole working folder, often with the skeletons as they got them in it.
+
+    :raises Fault: if there are several such folders with work in them
+    """
+    for wanted in ({*lab.files.values(), f"{lab.slug}.ipynb"}, {lab.slug}):
+        programs = [file for file in found.files if Path(file.path).name in wanted]
+        if any("/" not in file.path for file in (*programs, *_makefiles(found))):
+            return
+        if programs:
+            break
+    worked = [file for file in programs if not _no_work(file, lab)] or programs[:1]
+    tops = {file.path.rpartition("/")[0] for file in worked}
+    if len(tops) > 1:
+        several = ", ".join(sorted(file.path for file in worked)[:8])
+        raise Fault(
+            f"holds several programs: {several}", where=path, cure="hand in the one that is to be graded"
+        )
+    for top in tops:
+        inside = [file for file in found.files if file.path.startswith(f"{top}/")]
+        if len(inside) < len(found.files):
+            found.notices.append(f"the program lies in {top!r}; what lies elsewhere was passed over")
+        found.files = [
+            SourceFile(path=file.path[len(top) + 1 :], data=file.data, executable=file.executable)
+            for file in inside
+        ]
 
 
-def _plain(data: bytes) -> bytes:
-    """Without what an editor on Windows, or a front end that saves, changes on its own."""
-    return data.replace(b"\r\n", b"\n").rstrip(b"\n")
+def _makefiles(found: Unpacked) -> list[SourceFile]:
+    return [file for file in found.files if file.path in _MAKEFILES]
+
+
+def _no_work(file: SourceFile, lab: Lab) -> bool:
+    """Whether a program, or a notebook that holds one, is still as it was shipped."""
+    if not file.path.endswith(".ipynb"):
+        return untouched(lab, Path(file.path).name, file.data)
+    try:
+        return all(untouched(lab, *each) for each in notebook.files(file.data, lab, Path(file.path)))
+    except Fault:
+        return False  # somebody shall hear of it
+
+
+def _open_notebook(found: Unpacked, lab: Lab, path: Path) -> None:
+    """Take the lab's files out of a notebook, if there is one.
+
+    Beside a program it is the notebook that counts, once it was worked on: ``%%lab`` wrote the file when
+    the cell was run last, and the cell may have been changed since.
+
+    :raises Fault: if there are several notebooks, or the only program is in one that cannot be read
+    """
+    names = {file.path: file for file in found.files}
+    books = [file for file in found.files if file.path.lower().endswith(".ipynb")]
+    books = [file for file in books if file.path == f"{lab.slug}.ipynb"] or books
+    beside = any(name in names for name in lab.files.values())
+    if not books or (not beside and (lab.slug in names or _makefiles(found))):
+        return
+    if len(books) > 1:
+        if beside:
+            return
+        several = ", ".join(file.path for file in books[:8])
+        raise Fault(
+            f"holds {len(books)} notebooks: {several}",
+            where=path,
+            cure="hand in the one that is to be graded",
+        )
+    try:
+        inside = notebook.files(books[0].data, lab, path / books[0].path)
+    except Fault as fault:
+        if not beside:
+            raise
+        found.notices.append(f"{books[0].path!r} was passed over: it {fault.what}")
+        return
+    if not beside:
+        found.files = [SourceFile(path=name, data=data) for name, data in inside]
+        return
+    for name, data in inside:
+        saved = names.get(name)
+        if untouched(lab, name, data) or (saved and saved.data == data):
+            continue
+        if saved:
+            found.files.remove(saved)
+            if not untouched(lab, name, saved.data):
+                found.notices.append(f"{name} differs from its cell in {books[0].path!r}; the cell counts")
+        found.files.append(SourceFile(path=name, data=data))

@@ -36,6 +36,8 @@ _READS = (
     "epoll_pwait",
 )
 _WRITES = ("write", "writev", "sendto", "sendmsg")
+_BUSY_SHARE = 0.1
+"""A program that was out of time and had the processor for more than this share of it was not waiting."""
 NOT_WRITTEN_STATUS = 70
 """Exit status of a C skeleton at the place where the student's code is to go (EX_SOFTWARE)."""
 
@@ -125,11 +127,11 @@ def _slow(seen: Observation) -> _Finding:
     stuck = _write_end_open(seen, by_pid) or _unread_pipe(seen, by_pid)
     if stuck is not None:
         return stuck
-    busy = [process for process in seen.processes if process.state is State.RUNNING]
-    if busy and seen.cpu_s > 0.4 * seen.within_s:
+    if seen.cpu_s > _BUSY_SHARE * seen.within_s:
+        busy = [process for process in seen.processes if process.state is State.RUNNING]
         return _found(
             "spins",
-            f"{_labels(busy)} used the processor for {seen.cpu_s:.1f} s of {seen.within_s:g} s and did not get on.",
+            f"{_cap(_labels(busy) or 'The program')} used the processor for {seen.cpu_s:.1f} s and did not get on.",
             *_doing(seen),
         )
     return _found("too-slow", f"The program was not done after {seen.within_s:g} s.", *_doing(seen))

@@ -6,8 +6,10 @@ so it gets the same sandbox as the program. Only the bytes of the result come ou
 
 from __future__ import annotations
 
+import io
 import shlex
 import sys
+import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,15 +55,16 @@ def prepare(
     if submission.language is Language.C:
         sources = [entry, *sorted(p for p in present if p.endswith(".c") and p != entry and "/" not in p)]
         build = f"gcc {_FLAGS} -o {shlex.quote(program)} {shlex.join(sources)}"
-    elif entry not in present:
-        build = "make"
     else:
         files = tuple(
             msgspec.structs.replace(file, executable=True) if file.path == entry else file
             for file in submission.files
         )
-        return Prepared(replace(recipe, files=files), (f"./{entry}",), f"./{entry}")
-    built = _build(recipe, build, program)
+        recipe = replace(recipe, files=files)
+        return (
+            _made(recipe, entry) if "Makefile" in present else Prepared(recipe, (f"./{entry}",), f"./{entry}")
+        )
+    built = _build(recipe, build, f"exec cat {shlex.quote(program)}")
     argv, words = (f"./{program}",), f"./{program}"
     if built.ending is not Ending.EXITED or built.status != 0 or not built.stdout:
         return Prepared(recipe, argv, words, built)
@@ -69,15 +72,40 @@ def prepare(
         *(f for f in submission.files if f.path != program),
         SourceFile(path=program, data=built.stdout, executable=True),
     )
-    return Prepared(
-        replace(recipe, files=files), argv, words, lines="c" if submission.language is Language.C else ""
-    )
+    return Prepared(replace(recipe, files=files), argv, words, lines="c")
 
 
-def _build(recipe: Recipe, command: str, program: str) -> Observation:
-    """Run the compiler; the program comes back on standard output, the compiler's words on standard error."""
+def _made(recipe: Recipe, program: str) -> Prepared:
+    """Run make; every file that there is afterwards belongs to the program."""
+    argv, words = (f"./{program}",), f"./{program}"
+    built = _build(recipe, "make", "exec tar -cf - --exclude=./*.o .")
+    files = _members(built.stdout) if built.ending is Ending.EXITED and built.status == 0 else ()
+    if not any(file.path == program for file in files):
+        return Prepared(recipe, argv, words, built)
+    return Prepared(replace(recipe, files=files), argv, words)
+
+
+def _members(data: bytes) -> tuple[SourceFile, ...]:
+    """Regular files of the tar that came out of the sandbox; whatever else is in it is passed over."""
+    found = []
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for member in archive:
+                name = member.name.removeprefix("./")
+                content = archive.extractfile(member) if member.isreg() else None
+                if content is not None and ".." not in name.split("/") and not name.startswith("/"):
+                    found.append(
+                        SourceFile(path=name, data=content.read(), executable=bool(member.mode & 0o111))
+                    )
+    except (tarfile.TarError, EOFError, ValueError):
+        return ()
+    return tuple(found)
+
+
+def _build(recipe: Recipe, command: str, deliver: str) -> Observation:
+    """Run the compiler; the result comes back on standard output, the compiler's words on standard error."""
     limits = Limits(cpu_s=60, memory_mib=2048, processes=64, file_mib=64, output_mib=32, descriptors=256)
-    script = f"{command} >&2 && exec cat {shlex.quote(program)}"
+    script = f"{command} >&2 && {deliver}"
     run = Program(
         replace(recipe, limits=limits), ["/bin/sh", "-c", script], command=command, within=_COMPILE_S
     )

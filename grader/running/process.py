@@ -395,6 +395,8 @@ class Program:
 
     def look(self) -> tuple[Process, ...]:
         """The processes now, at rest or not."""
+        now = witness.glance(self._sandbox.members())
+        self._cpu.update({task.tid: task.ran_ns for task in now.tasks})
         self.graph = self._graph(witness.describe(self._sandbox.members()))
         return self.graph.processes
 

@@ -234,7 +234,11 @@ class Sandbox:
 
     def members(self) -> list[int]:
         """The machine's ids of the program and all that it started, as far as they can be found."""
-        return witness.family(self.init) if self.init is not None else witness.session(self.outer.pid)
+        if self.init is not None:
+            return witness.family(self.init)
+        # A terminal's program has a session of its own below ours; orphans stay in one of the two.
+        found = {*witness.session(self.outer.pid), *witness.family(self.outer.pid)}
+        return sorted(found | ({self.outer.pid} if self.program == self.outer.pid else set()))
 
     def objects(self) -> tuple[Leftover, ...]:
         """IPC objects that exist in the sandbox now; nothing is known of them at level 4."""
