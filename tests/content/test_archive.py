@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from victims import ROOT
 
@@ -157,6 +157,7 @@ def test_names_that_are_not_utf8_are_read_as_latin_1(tmp_path: Path) -> None:
     assert names(archive.unpack(path)) == ["Übung/echo.py", "Übung/é.py", "b.py"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_a_clean_name_is_relative_and_stays_so(name: str) -> None:
     clean = archive.clean_name(name)
@@ -415,6 +416,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in (found | {"a.tar": folder / "a.tar"}).items()}
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(["a.zip", "a.tar.gz", "a.tar"]),
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.content import brief
@@ -117,6 +117,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES).map("\n".join) | st.text())
 def test_any_text_is_read_or_refused_with_its_line(lab: Lab, text: str) -> None:
     try:

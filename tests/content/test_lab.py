@@ -102,12 +102,6 @@ def test_a_name_in_both_check_files_is_refused(root: Path, refused: Refused) -> 
         labs.load(root)
 
 
-def test_a_lab_that_promises_nothing_is_refused(root: Path, refused: Refused) -> None:
-    (root / "checks.py").write_text("'''Nothing yet.'''\n")
-    with refused(root / "checks.py", "has no check", "test_"):
-        labs.load(root)
-
-
 @pytest.mark.parametrize("name", ["Echo", "my-lab", "1st", "ecHo", "é"])
 def test_a_folder_with_a_strange_name_is_refused(root: Path, refused: Refused, name: str) -> None:
     root.rename(root.parent / name)

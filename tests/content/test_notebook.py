@@ -13,7 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 from courses import make
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from victims import ROOT
 
@@ -157,12 +157,14 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs",))) | st.lists(
 ).map("".join)  # fmt: skip
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_what_stands_below_the_header_comes_back_byte_for_byte(lab: Lab, text: str) -> None:
     assert read(with_sources(lab, HEADER + text), lab) == text.encode()
     assert read(with_sources(lab, (HEADER + text).splitlines(keepends=True)), lab) == text.encode()
 
 
+@settings(deadline=None)
 @given(TEXTS.filter(lambda text: not text.lstrip().startswith("%%lab")))
 def test_a_cell_whose_header_is_gone_comes_back_byte_for_byte(lab: Lab, text: str) -> None:
     assert read(with_sources(lab, text), lab) == text.encode()
@@ -285,6 +287,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(JSON | st.builds(lambda cells: {"cells": cells}, st.lists(JSON)))
 def test_any_json_is_read_or_refused(lab: Lab, book: object) -> None:
     try:
@@ -294,6 +297,7 @@ def test_any_json_is_read_or_refused(lab: Lab, book: object) -> None:
         assert fault.cure  # noqa: PT017
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(lab: Lab, data: bytes) -> None:
     with pytest.raises(Fault):

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from victims import ROOT
 
@@ -56,6 +56,7 @@ LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(LINES, st.lists(LINES).map(tuple)), min_size=1))
 def test_keeps_each_line_outside_and_none_inside(pieces: list[str | tuple[str, ...]]) -> None:
     text = wanted = ""
