@@ -16,6 +16,7 @@ from grader.model import CheckResult, Fault, Lab, Report, Submission, Verdict
 from grader.reporting import store, text
 from grader.reporting.escape import visible
 from grader.reporting.page import Page
+from grader.reporting.text import counted
 
 
 class Show(Protocol):
@@ -40,7 +41,9 @@ class Words:
     def begin(self, lab: Lab, work: Submission, total: int) -> None:
         """The head."""
         page = Page(self._width)
-        page.line((f"{lab.title} ({lab.slug})", "bold"), f"  {work.origin}, {work.entry}: {total} checks")
+        page.line(
+            (f"{lab.title} ({lab.slug})", "bold"), f"  {work.origin}, {work.entry}: {counted(total, 'check')}"
+        )
         for notice in work.notices:
             page.labelled(("note", "yellow"), notice, indent=2, column=6)
         page.write(self._stream)

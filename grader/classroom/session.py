@@ -21,6 +21,7 @@ from grader.judging.selection import choose
 from grader.judging.verify import Finding
 from grader.model import Lab, Report
 from grader.reporting.page import Page
+from grader.reporting.text import counted
 
 
 def grade(
@@ -71,7 +72,9 @@ def _show(reports: list[Report], shelf: Shelf, stream: IO[str]) -> None:
     for line in gradebook.findings(reports):
         page.paragraph(line) if line else page.blank()
     page.blank()
-    page.line(f"{len(reports)} submissions; gradebook {shelf.gradebook}, reports in {shelf.reports}/")
+    page.line(
+        f"{counted(len(reports), 'submission')}; gradebook {shelf.gradebook}, reports in {shelf.reports}/"
+    )
     page.write(stream)
 
 

@@ -19,7 +19,7 @@ _README = """\
 Everything that you need to do the labs and to check your own work.
 
     python3 -m venv .venv
-    .venv/bin/pip install proclab
+    .venv/bin/pip install proclab          # or from where your instructor says
     .venv/bin/proclab list
     .venv/bin/proclab start {first}        # or: start {first} --language c
     .venv/bin/proclab check {first}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from grader.model import DiagnosisKind, Fault, Lab
 from grader.reporting.page import WIDTH, Page
-from grader.reporting.text import number
+from grader.reporting.text import counted, number
 from grader.running.machine import LOSSES, Machine
 
 _COLUMN = 10
@@ -57,7 +57,7 @@ def labs(title: str, found: Iterable[Lab], *, width: int = WIDTH) -> Page:
     for lab in found:
         points = sum(check.points for check in lab.checks)
         languages = ", ".join(language.value for language in lab.files)
-        words = f"{lab.title}  ({languages}; {len(lab.checks)} checks, {number(points)} points)"
+        words = f"{lab.title}  ({languages}; {counted(len(lab.checks), 'check')}, {number(points)} points)"
         page.labelled((lab.slug, "cyan"), words, indent=2, column=18)
     page.blank()
     page.line("proclab start LAB   puts the skeleton and the brief into a folder")

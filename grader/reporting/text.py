@@ -62,6 +62,11 @@ def render(report: Report, *, width: int = WIDTH, reveal: bool = False, told: bo
     return page
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 check``, ``3 checks``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def number(points: float) -> str:
     """Points without needless zeros."""
     return f"{round(points, 2):g}"
