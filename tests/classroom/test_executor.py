@@ -55,7 +55,7 @@ def test_tells_of_attempts_that_cannot_be_told_apart(tmp_path: Path) -> None:
     assert reports["bob"].score == 3
     found = reports["ada"].checks[0].diagnosis
     assert found is not None
-    assert "more than one attempt" in found.fact
+    assert "More than one attempt" in found.fact
     assert found.cure.startswith("Keep the one that counts")
 
 
