@@ -202,6 +202,30 @@ def test_a_copy_of_the_skeleton_gives_way_to_work(lab: Lab) -> None:
     assert read(with_sources(lab, HEADER + "work\n", HEADER + skeleton), lab) == b"work\n"
 
 
+def test_an_emptied_copy_gives_way_to_work(lab: Lab) -> None:
+    assert read(with_sources(lab, HEADER + "work\n", HEADER + "\n"), lab) == b"work\n"
+
+
+def retyped(book: Book, *sources: str) -> Book:
+    """With new cells at the end: they have a header, but no grade id."""
+    book["cells"] += [{"cell_type": "code", "metadata": {}, "source": HEADER + each} for each in sources]
+    return book
+
+
+def test_work_in_a_new_cell_goes_before_a_skeleton_that_nobody_touched(lab: Lab) -> None:
+    assert read(retyped(book_of(lab), "mine\n"), lab) == b"mine\n"
+    assert read(retyped(with_sources(lab, ""), "mine\n"), lab) == b"mine\n"
+
+
+def test_work_in_the_labs_own_cell_goes_before_a_new_one(lab: Lab) -> None:
+    assert read(retyped(with_sources(lab, HEADER + "work\n"), "an attempt\n"), lab) == b"work\n"
+
+
+def test_two_new_cells_with_work_are_refused(lab: Lab, refused: Refused) -> None:
+    with refused(WHERE, "holds 2 versions of echo.py", "delete"):
+        read(retyped(book_of(lab), "one\n", "two\n"), lab)
+
+
 def test_two_programs_are_refused(lab: Lab, refused: Refused) -> None:
     with refused(WHERE, "holds 2 versions of echo.py", "delete"):
         read(with_sources(lab, HEADER + "one\n", HEADER + "two\n"), lab)

@@ -178,6 +178,150 @@ def test_two_programs_are_refused(both: Lab, tmp_path: Path, refused: Refused, c
         submission.read(tmp_path, both)
 
 
+# ---------------------------------------------------------------- a working folder, an export
+
+
+def filled(lab: Lab, source: str) -> str:
+    """The lab's notebook with a program in its cell."""
+    book = json.loads(notebook.build(lab))
+    for cell in book["cells"]:
+        if cell["metadata"]["nbgrader"]["grade_id"] == notebook.grade_id(lab, "echo.py"):
+            cell["source"] = f"%%lab echo.py\n{source}"
+    return json.dumps(book)
+
+
+def test_the_folder_that_holds_the_program_becomes_the_submission(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path, src__lab__echo_py=RIGHT, src__lab__more_py="x", src__other_py="y", notes_txt="z")
+    found = submission.read(tmp_path, lab)
+    assert [file.path for file in found.files] == ["echo.py", "more.py"]
+    assert found.notices == ("the program lies in 'src/lab'; what lies elsewhere was passed over",)
+
+
+def test_a_program_at_the_top_goes_before_those_below(lab: Lab, tmp_path: Path) -> None:
+    found = submission.read(put(tmp_path, echo_py=RIGHT, old__echo_py="x"), lab)
+    assert found.files[0] == SourceFile(path="echo.py", data=RIGHT.encode())
+    assert found.notices == ()
+
+
+def test_a_makefile_at_the_top_goes_before_programs_below(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path, src__echo_py=RIGHT)
+    (tmp_path / "makefile").write_text("echo:\n")
+    assert submission.read(tmp_path, lab).language is Language.EXECUTABLE
+
+
+def test_programs_in_two_folders_are_refused(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with refused(tmp_path, "holds several programs: new/echo.py, old/echo.py", "hand in the one"):
+        submission.read(put(tmp_path, new__echo_py="1", old__echo_py="2"), lab)
+
+
+def test_a_whole_release_holds_the_program_that_was_worked_on(both: Lab, tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        skeletons__echo__echo_py=skeleton(both, Language.PYTHON),
+        skeletons__echo__echo_c="int main(void) {}\n",
+        labs__echo__checks_py="",
+    )
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "echo.ipynb").write_bytes(notebook.build(both))
+    (tmp_path / "notebooks" / "fifo.ipynb").write_text("{}")
+    assert submission.read(tmp_path, both).entry == "echo.c"
+
+
+def test_a_whole_release_may_hold_the_work_in_its_notebook(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path, skeletons__echo__echo_py=skeleton(lab, Language.PYTHON))
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "echo.ipynb").write_text(filled(lab, RIGHT))
+    (tmp_path / "notebooks" / "fifo.ipynb").write_text("{}")
+    assert submission.read(tmp_path, lab).files == (SourceFile(path="echo.py", data=RIGHT.encode()),)
+
+
+def test_a_release_without_work_is_graded_as_such(lab: Lab, tmp_path: Path) -> None:
+    put(tmp_path, skeletons__echo__echo_py=skeleton(lab, Language.PYTHON), labs__echo__checks_py="")
+    assert submission.read(tmp_path, lab).files[0].data == skeleton(lab, Language.PYTHON)
+
+
+@pytest.mark.parametrize("name", ["echo.zip", "My work.ZIP"])
+def test_an_archive_in_a_students_folder_is_unpacked(lab: Lab, tmp_path: Path, name: str) -> None:
+    put(tmp_path / "ada", letter_txt="Dear grader")
+    with zipfile.ZipFile(tmp_path / "ada" / name, "w") as file:
+        file.writestr("work/echo.py", RIGHT)
+    found = submission.read(tmp_path / "ada", lab)
+    assert found.student == "ada"
+    assert found.files == (SourceFile(path="echo.py", data=RIGHT.encode()),)
+    assert found.notices == (f"{name!r} was unpacked",)
+
+
+def test_an_archive_beside_a_program_is_only_a_file(lab: Lab, tmp_path: Path) -> None:
+    found = submission.read(put(tmp_path, echo_py=RIGHT, **{"old.zip": b"no archive at all"}), lab)
+    assert found.entry == "echo.py"
+
+
+def test_two_archives_are_not_guessed_at(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with refused("it holds: a.zip, b.zip", CURE):
+        submission.read(put(tmp_path, **{"a.zip": b"", "b.zip": b""}), lab)
+
+
+@pytest.mark.parametrize("litter", [".venv", "venv", "node_modules", ".git", "__pycache__"])
+def test_environments_do_not_fill_a_submission(lab: Lab, tmp_path: Path, litter: str) -> None:
+    put(tmp_path, echo_py=RIGHT)
+    (tmp_path / litter).mkdir()
+    for number in range(201):
+        (tmp_path / litter / f"{number}.py").touch()
+    assert [file.path for file in submission.read(tmp_path, lab).files] == ["echo.py"]
+
+
+# ---------------------------------------------------------------- a notebook beside the file that it saved
+
+
+def beside(lab: Lab, folder: Path, book: str, saved: str | bytes) -> tuple[bytes, tuple[str, ...]]:
+    """What counts of a notebook and a file, and what is said about it."""
+    put(folder, echo_py=saved)
+    (folder / "echo.ipynb").write_text(book)
+    found = submission.read(folder, lab)
+    assert found.entry == "echo.py"
+    return next(file.data for file in found.files if file.path == "echo.py"), found.notices
+
+
+def test_a_notebook_beside_the_file_that_it_saved_changes_nothing(lab: Lab, tmp_path: Path) -> None:
+    assert beside(lab, tmp_path, filled(lab, RIGHT), RIGHT) == (RIGHT.encode(), ())
+
+
+def test_a_cell_that_was_changed_after_it_was_run_counts(lab: Lab, tmp_path: Path) -> None:
+    data, notices = beside(lab, tmp_path, filled(lab, RIGHT), "an older state\n")
+    assert data == RIGHT.encode()
+    assert notices == ("echo.py differs from its cell in 'echo.ipynb'; the cell counts",)
+
+
+def test_a_notebook_that_nobody_touched_gives_way_to_the_file(lab: Lab, tmp_path: Path) -> None:
+    assert beside(lab, tmp_path, notebook.build(lab).decode(), RIGHT) == (RIGHT.encode(), ())
+
+
+def test_a_file_that_nobody_touched_gives_way_to_the_notebook(lab: Lab, tmp_path: Path) -> None:
+    shipped = skeleton(lab, Language.PYTHON)
+    assert beside(lab, tmp_path, filled(lab, RIGHT), shipped) == (RIGHT.encode(), ())
+
+
+def test_a_notebook_that_cannot_be_read_does_not_harm_the_file(lab: Lab, tmp_path: Path) -> None:
+    data, notices = beside(lab, tmp_path, "{", RIGHT)
+    assert data == RIGHT.encode()
+    assert notices == ("'echo.ipynb' was passed over: it is not a notebook",)
+
+
+def test_a_worked_on_notebook_and_a_c_file_are_two_programs(
+    both: Lab, tmp_path: Path, refused: Refused
+) -> None:
+    put(tmp_path, echo_c="int main(void) {}\n")
+    (tmp_path / "echo.ipynb").write_text(filled(both, RIGHT))
+    with refused("holds echo.c and echo.py: two programs"):
+        submission.read(tmp_path, both)
+
+
+def test_the_labs_own_notebook_goes_before_others(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "echo.ipynb").write_text(filled(lab, RIGHT))
+    (tmp_path / "fifo.ipynb").write_text("{}")
+    assert submission.read(tmp_path, lab).files[0].data == RIGHT.encode()
+
+
 # ---------------------------------------------------------------- nothing to grade
 
 
@@ -236,7 +380,7 @@ def test_links_inside_are_passed_over(lab: Lab, tmp_path: Path) -> None:
 
 def test_a_program_that_is_a_link_is_no_program(lab: Lab, tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "echo.py").symlink_to("/etc/passwd")
-    with refused("holds no program of echo; it holds: nothing"):
+    with refused("holds no program of echo; it holds: nothing ('echo.py' was passed over: it is a link"):
         submission.read(tmp_path, lab)
 
 
