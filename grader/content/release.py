@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 from grader.content import brief, build, regions
@@ -19,13 +20,16 @@ _README = """\
 Everything that you need to do the labs and to check your own work.
 
     python3 -m venv .venv
-    .venv/bin/pip install proclab          # or from where your instructor says
+    .venv/bin/pip install -r requirements.txt
     .venv/bin/proclab list
-    .venv/bin/proclab start {first}        # or: start {first} --language c
+    .venv/bin/proclab start {first}{other}
     .venv/bin/proclab check {first}
 
+`requirements.txt` names the version of proclab that grades you; your instructor may tell you another source of it.
+
 Linux also wants `bubblewrap` and `strace`; `proclab doctor` says what is missing, and how to get it.
-To work in a notebook instead, open `notebooks/{first}.ipynb` in JupyterLab (`pip install 'proclab[jupyter]'`).
+To work in a notebook instead, open `notebooks/{first}.ipynb` in JupyterLab
+(`pip install -r requirements.txt 'proclab[jupyter]'`).
 """
 
 
@@ -79,8 +83,19 @@ def _contents(course: Course) -> dict[str, bytes]:
         for name in ("lab.toml", "brief.md", "checks.py"):
             contents[f"labs/{slug}/{name}"] = (lab.root / name).read_bytes()
         contents[f"skeletons/{slug}/README.md"] = brief.markdown(lab, Language.PYTHON).encode()
-    contents["README.md"] = _README.format(title=course.title, first=course.slugs[0]).encode()
+    first = courses.load_lab(course, course.slugs[0])
+    other = f"        # or: start {first.slug} --language c" if len(first.files) > 1 else ""
+    contents["README.md"] = _README.format(title=course.title, first=first.slug, other=other).encode()
+    contents["requirements.txt"] = f"{_requirement()}\n".encode()
     return contents
+
+
+def _requirement() -> str:
+    """The grader that students install: this one, since another may judge or explain differently."""
+    try:
+        return f"proclab=={metadata.version('proclab')}"
+    except metadata.PackageNotFoundError:  # run from a clone
+        return "proclab"
 
 
 def _no_secrets(course: Course, contents: dict[str, bytes]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -36,10 +37,41 @@ def test_a_release_holds_what_students_need_and_no_more(course: Course, tmp_path
     assert set(everything(tmp_path / "out")) == {
         "README.md", "labs/course.toml", "labs/echo/lab.toml", "labs/echo/brief.md", "labs/echo/checks.py",
         "notebooks/echo.ipynb", "skeletons/echo/echo.py", "skeletons/echo/README.md",
+        "requirements.txt",
     }  # fmt: skip
     assert sorted(written) == sorted(tmp_path / "out" / name for name in everything(tmp_path / "out"))
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
     assert sorted(path.name for path in tmp_path.iterdir()) == ["course", "out"]
+
+
+def test_students_install_the_grader_that_grades_them(
+    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: {"proclab": "1.2.3"}[name])
+    release(course, tmp_path / "out")
+    assert (tmp_path / "out" / "requirements.txt").read_text() == "proclab==1.2.3\n"
+    assert "pip install -r requirements.txt" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_clone_that_is_not_installed_names_no_version(
+    course: Course, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    release(course, tmp_path / "out")
+    assert (tmp_path / "out" / "requirements.txt").read_text() == "proclab\n"
+
+
+def test_only_labs_with_two_languages_offer_a_choice(course: Course, tmp_path: Path) -> None:
+    release(course, tmp_path / "small")
+    assert "--language" not in (tmp_path / "small" / "README.md").read_text()
+    release(courses.find(ROOT), tmp_path / "real")
+    assert (
+        "start pipeline        # or: start pipeline --language c"
+        in (tmp_path / "real" / "README.md").read_text()
+    )
 
 
 def test_a_released_course_loads_and_starts(course: Course, tmp_path: Path) -> None:
