@@ -124,7 +124,7 @@ def _skeleton(lab: Lab, language: Language) -> str:
 
 
 def _grade_cells(lab: Lab) -> list[dict[str, Any]]:
-    """One locked cell for each visible check, and one for the hidden ones, which never stand in a notebook."""
+    """One locked cell for each visible check; of the hidden ones nothing stands in a notebook."""
     read_only: dict[str, Any] = {"solution": False, "locked": True}
     words = "## Points\n\nEach cell below is one promise and its points."
     cells = [_cell("markdown", f"{lab.slug}-points", words, grade=False, **read_only)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from courses import RIGHT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from grader.content import lab as labs
 from grader.content import notebook, submission
@@ -473,6 +476,39 @@ def test_a_folder_that_may_not_be_read_is_refused(
     with monkeypatch.context() as patched, refused(tmp_path / "closed", "cannot be read: Permission denied"):
         patched.setattr(os, "scandir", closed)
         submission.read(tmp_path, lab)
+
+
+PLACES = st.lists(st.sampled_from(["a", "src", "echo", "skeletons"]), max_size=2).map(
+    lambda each: [*each, ""]
+)
+NAMES = st.sampled_from(
+    ["echo.py", "echo.c", "echo", "echo.ipynb", "b.ipynb", "Makefile", "main.py", "x.zip", "x.txt"]
+)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_any_folder_is_read_or_refused(both: Lab, data: st.DataObject) -> None:
+    """And whatever is read has a program among its files, or something that makes it."""
+    contents = st.sampled_from(
+        [b"", b"x\n", b"#!/bin/sh\n", notebook.build(both), filled(both, RIGHT).encode()]
+        + [each.files[0].data for each in labs.skeletons(both)]
+    )
+    tree = data.draw(st.dictionaries(st.builds(lambda p, n: "/".join(p) + n, PLACES, NAMES), contents))
+    with tempfile.TemporaryDirectory() as top:
+        for name, content in tree.items():
+            path = Path(top, "ada", name)
+            if not any(parent.is_file() for parent in path.parents) and not path.exists():
+                put(path.parent, **{path.name: content})
+        Path(top, "ada").mkdir(exist_ok=True)
+        try:
+            found = submission.read(Path(top, "ada"), both)
+        except Fault as fault:
+            assert fault.cure  # noqa: PT017
+            return
+    names = {file.path for file in found.files}
+    assert found.entry in names or "Makefile" in names
+    assert len(names) == len(found.files)
 
 
 # ---------------------------------------------------------------- version
