@@ -40,6 +40,8 @@ from pathlib import Path
 from grader.model import Leftover, Level, Limits, SourceFile
 from grader.running import lines, objects, trace, witness
 
+_INNER = 2
+"""The program's id inside: bwrap is process 1"""
 _FIRST_UID = 60000
 _UIDS = 5000
 _START_S = 30.0
@@ -416,7 +418,7 @@ def _start_full(
     finally:
         for descriptor in (status_read, gate_read, gate_write):
             os.close(descriptor)
-    return Sandbox(outer, program, 2, init, monitor, log, None, execs, held)
+    return Sandbox(outer, program, _INNER, init, monitor, log, None, execs, held)
 
 
 def _wait_for_gate(init: int, gate: int, outer: subprocess.Popen[bytes]) -> None:
@@ -453,8 +455,13 @@ def _first_child(parent: int, outer: subprocess.Popen[bytes]) -> int | None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         for child in witness.children(parent):
-            if parent != outer.pid or witness.comm(child) not in ("strace", ""):
+            if parent == outer.pid:
+                if witness.comm(child) not in ("strace", ""):
+                    return child
+            elif witness.inner_pid(child) == _INNER:
                 return child
+            else:
+                return None  # an orphan of the program, which has ended and been reaped already
         if witness.state(parent) in "ZX":  # it ends when its last child has
             return None
         time.sleep(0.0003)  # a look at /proc, not a guess: bounded by the deadline above
