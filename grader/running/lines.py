@@ -112,7 +112,7 @@ def from_stacks(
     places = name(wanted) if wanted else {}
     lines = Lines()
     for call in history.calls:
-        if call.name in _SYSTEM_CALLS and not (call.name in ("execve", *()) and call.error):
+        if call.name in _SYSTEM_CALLS and not (call.name == "execve" and call.error):
             place = next((places[m.group(2)] for m in _frames(call, program) if m.group(2) in places), None)
             if place is not None:
                 _add(lines, call.pid, call.name, place)

@@ -295,15 +295,6 @@ class History:
             and re.match(r"-1,|P_ALL,", waits[-1].arguments) is not None
         )
 
-    def pipe_makers(self) -> dict[str, Call]:
-        """The call that made each pipe, by the pipe's name (``pipe:[17]``)."""
-        makers: dict[str, Call] = {}
-        for call in self.calls:
-            if call.name in ("pipe", "pipe2") and not call.error:
-                for name in re.findall(r"pipe:\[\d+\]", call.arguments)[:1]:
-                    makers[name] = call
-        return makers
-
     def events(self, places: Mapping[int, Place], until: float, limit: int = 200) -> tuple[Event, ...]:
         """The history in words, for the report: the calls that build, connect and end processes.
 

@@ -90,11 +90,6 @@ class Open:
         return {os.O_RDONLY: "read", os.O_WRONLY: "write"}.get(self.flags & os.O_ACCMODE, "both")
 
     @property
-    def close_on_exec(self) -> bool:
-        """Whether execve closes it."""
-        return bool(self.flags & os.O_CLOEXEC)
-
-    @property
     def target(self) -> str:
         """The object's name, equal for all who have it open."""
         return f"fifo:[{self.inode[1]}]" if self.kind == "fifo" else self.link
@@ -353,12 +348,6 @@ def see(pid: int) -> Seen | None:
 def describe(pids: Iterable[int]) -> list[Seen]:
     """See some processes; those that are gone by now are left out."""
     return [seen for pid in pids if (seen := see(pid))]
-
-
-def memory_peak(pid: int) -> int:
-    """Largest resident size of a process so far in bytes (VmHWM); 0 if unknown."""
-    match = re.search(r"^VmHWM:\s*(\d+) kB", _read(f"/proc/{pid}/status") or "", re.MULTILINE)
-    return int(match.group(1)) * 1024 if match else 0
 
 
 def starved_s(pid: int) -> float:
