@@ -1,0 +1,1 @@
+"""Trouble on purpose: schedules of threads and processes, signals at every point."""
