@@ -260,7 +260,8 @@ class Turn(Value, frozen=True, kw_only=True):
     """One line of the conversation between the grader and the program."""
 
     speaker: str
-    """grader (standard input), program (standard output), error (standard error) or event"""
+    """grader (standard input), program (standard output), error (standard error), event, ``client 1`` (what this
+    client sends) or ``to client 1`` (what the program sends to it)"""
     text: str
     """Decoded with backslashes for what is not UTF-8; control characters still in it"""
 

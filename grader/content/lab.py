@@ -124,10 +124,21 @@ def _no_slug_twice(own: dict[str, Any], path: Path) -> None:
 def _version(folder: Path) -> str:
     """Hash of everything that a verdict depends on."""
     digest = hashlib.sha256(str(FORMAT_VERSION).encode())
-    for path in (folder / "lab.toml", folder / "checks.py", folder / "hidden.py", diagnosis.SHARED):
+    written = ("lab.toml", "checks.py", "hidden.py", *DRIVERS.values())
+    for path in (*(folder / name for name in written), diagnosis.SHARED):
         digest.update(path.read_bytes() if path.exists() else b"")
         digest.update(b"\0")
     return digest.hexdigest()[:16]
+
+
+DRIVERS = {Language.PYTHON: "driver.py", Language.C: "driver.c"}
+"""A lab that is by nature a library may have a driver for each language, which calls the student's functions."""
+
+
+def drivers(lab: Lab) -> dict[Language, bytes]:
+    """The lab's drivers."""
+    found = {language: lab.root / name for language, name in DRIVERS.items()}
+    return {language: path.read_bytes() for language, path in found.items() if path.exists()}
 
 
 def solutions(lab: Lab) -> tuple[Submission, ...]:

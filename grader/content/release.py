@@ -11,6 +11,7 @@ from pathlib import Path
 
 from grader.content import brief, build, regions
 from grader.content import course as courses
+from grader.content import lab as labs
 from grader.content.course import Course
 from grader.model import Fault, Language
 
@@ -82,6 +83,8 @@ def _contents(course: Course) -> dict[str, bytes]:
         lab = courses.load_lab(course, slug)
         for name in ("lab.toml", "brief.md", "checks.py"):
             contents[f"labs/{slug}/{name}"] = (lab.root / name).read_bytes()
+        for language, source in labs.drivers(lab).items():
+            contents[f"labs/{slug}/{labs.DRIVERS[language]}"] = source
         contents[f"skeletons/{slug}/README.md"] = brief.markdown(lab, Language.PYTHON).encode()
     first = courses.load_lab(course, course.slugs[0])
     other = f"        # or: start {first.slug} --language c" if len(first.files) > 1 else ""

@@ -132,9 +132,9 @@ def _slow(seen: Observation) -> _Finding:
         return _found(
             "spins",
             f"{_cap(_labels(busy) or 'The program')} used the processor for {seen.cpu_s:.1f} s and did not get on.",
-            *_doing(seen),
+            *doing(seen),
         )
-    return _found("too-slow", f"The program was not done after {seen.within_s:g} s.", *_doing(seen))
+    return _found("too-slow", f"The program was not done after {seen.within_s:g} s.", *doing(seen))
 
 
 # ---------------------------------------------------------------- hangs
@@ -154,9 +154,9 @@ def hang(seen: Observation) -> _Finding:
         return _found(
             "output-held-back",
             f"{_cap(_reader(seen, by_pid))} has read all input so far and waits for more, without having answered.",
-            *_doing(seen),
+            *doing(seen),
         )
-    return _found("waits-forever", f"{_labels(waiting) or 'The program'} can never go on.", *_doing(seen))
+    return _found("waits-forever", f"{_labels(waiting) or 'The program'} can never go on.", *doing(seen))
 
 
 def _reader(seen: Observation, by_pid: Mapping[int, Process]) -> str:
@@ -203,7 +203,7 @@ def _write_end_open(seen: Observation, by_pid: Mapping[int, Process]) -> _Findin
             "write-end-left-open",
             f"{_cap(waiter.label)} waits for end-of-file on {where}; {whose}.",
             _maker(seen, edge.target),
-            *_doing(seen),
+            *doing(seen),
             place=_made_at(seen, edge.target),
         )
     return None
@@ -234,7 +234,7 @@ def _unread_pipe(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding |
                 f"{_cap(process.label)} waits for space in {where}, which is full and which nobody reads: "
                 f"{waiting_parent.label} waits for {waiting_parent.wait.text} before it starts a reader.",
                 _maker(seen, target),
-                *_doing(seen),
+                *doing(seen),
                 place=_made_at(seen, target),
             )
         holder, edge = holders[0]
@@ -248,7 +248,7 @@ def _unread_pipe(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding |
             f"{_cap(process.label)} waits for space in {where}. Nobody reads it any more, but {whose}, "
             "so no SIGPIPE comes.",
             _maker(seen, target),
-            *_doing(seen),
+            *doing(seen),
             place=_made_at(seen, target),
         )
     return None
@@ -271,7 +271,22 @@ def _made_at(seen: Observation, target: str) -> Place | None:
     )
 
 
-def _doing(seen: Observation) -> tuple[str, ...]:
+def ending(seen: Observation) -> str:
+    """How a run came to its end, for what a report says was observed."""
+    words = {
+        Ending.EXITED: f"it ended with status {seen.status}",
+        Ending.SIGNALLED: f"it was ended by {seen.signal}",
+        Ending.HUNG: f"every process was blocked for good after {seen.wall_s:.2f} s",
+        Ending.TIMED_OUT: f"it was not done after {seen.within_s:g} s",
+        Ending.FLOODED: "it wrote without end",
+        Ending.SPUN: f"it went round in circles for {seen.wall_s:.1f} s",
+    }.get(seen.ending, "")
+    if seen.leftovers:
+        words += " and left behind: " + ", ".join(f"{left.kind} {left.name}" for left in seen.leftovers)
+    return words
+
+
+def doing(seen: Observation) -> tuple[str, ...]:
     """What every process is doing, a line each."""
     lines = []
     for process in seen.processes:
@@ -350,7 +365,7 @@ def _leftovers(seen: Observation, status: int | None) -> _Finding | None:
         return _found(
             "process-left-behind",
             f"The program has ended, but {_labels(processes)} still {'run' if len(processes) > 1 else 'runs'}.",
-            *_doing(seen),
+            *doing(seen),
         )
     objects = [left for left in seen.leftovers if left.kind != "process"]
     if objects:
@@ -381,7 +396,7 @@ def conversation(seen: Observation, kinds: Mapping[str, DiagnosisKind], waited_f
             f"The program ended with status {seen.status} while {waited_for} was expected.",
             tuple(line for line in (_last_error(seen),) if line),
         )
-    return diagnosis(kinds, "output-held-back", f"{_cap(waited_for)} did not come.", _doing(seen))
+    return diagnosis(kinds, "output-held-back", f"{_cap(waited_for)} did not come.", doing(seen))
 
 
 def _labels(processes: list[Process]) -> str:

@@ -8,147 +8,20 @@ any content is compared. A check says what it forgives: ``allow={"process-left-b
 from __future__ import annotations
 
 import re
-import shlex
-import signal
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from signal import SIGTERM, Signals
 from typing import NoReturn
 
-from grader.judging import explain
-from grader.model import Diagnosis, Ending, Lab, Level, Observation, Place, Process
+from grader.judging import clients, explain
+from grader.judging.bench import Bench, CheckFailed, Text, as_bytes, shown
+from grader.model import Observation, Place, Process
 from grader.running.lines import Lines
-from grader.running.preparation import Prepared
-from grader.running.process import Outcome, Program
+from grader.running.network import parse
+from grader.running.process import Idle, Outcome, Program
 from grader.running.terminal import Terminal
 from grader.running.trace import History
 from grader.running.waitgraph import Roles
-
-Text = str | bytes
-
-
-class CheckFailed(Exception):
-    """A promise that was not kept, with its diagnosis."""
-
-    def __init__(self, diagnosis: Diagnosis, *, expected: str = "", observed: str = ""):
-        super().__init__(diagnosis.fact)
-        self.diagnosis, self.expected, self.observed = diagnosis, expected, observed
-
-
-@dataclass
-class Bench:
-    """Where one check works: it starts programs, remembers them, and ends them all."""
-
-    lab: Lab
-    prepared: Prepared
-    programs: list[Program] = field(default_factory=list)
-    _first: list[Program] = field(default_factory=list)
-
-    def launch(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: Text | None,
-        within: float,
-        roles: Roles | None,
-        closed: Sequence[int] = (),
-        terminal: bool = False,
-        lines: bool = False,
-    ) -> Program:
-        """Start the lab's program; `close` ends it with all others of the check."""
-        name, *arguments = argv
-        if name != self.lab.slug:
-            raise ValueError(f"a check starts the lab's program, {self.lab.slug!r}, not {name!r}")
-        recipe = self.prepared.recipe
-        if lines and self.can_record_lines:
-            recipe = replace(recipe, lines=self.prepared.lines)
-        program = Program(
-            recipe,
-            [*self.prepared.argv, *arguments],
-            command=_command(self.prepared.words, arguments, stdin, closed),
-            stdin=_bytes(stdin) if stdin is not None else None,
-            within=within,
-            roles=roles if roles is not None else stages(arguments),
-            closed=closed,
-            terminal=terminal,
-        )
-        self.programs.append(program)
-        return program
-
-    @property
-    def can_record_lines(self) -> bool:
-        """Whether a repetition could tell more: the history of a Python or C program, in a full sandbox."""
-        recipe = self.prepared.recipe
-        return recipe.level is Level.FULL and recipe.history and bool(self.prepared.lines)
-
-    def record_lines(self) -> None:
-        """From now on record lines; what was run so far stays the evidence if the repetition differs."""
-        self._first = list(self.programs)
-        self.prepared = replace(
-            self.prepared, recipe=replace(self.prepared.recipe, lines=self.prepared.lines)
-        )
-
-    def forget_lines(self) -> None:
-        """Go back to the evidence of the first run."""
-        for program in self.programs[len(self._first) :]:
-            program.close()
-        self.programs = self._first
-
-    @property
-    def latest(self) -> Program | None:
-        """The program that was started last: its run is the evidence of a failure."""
-        return self.programs[-1] if self.programs else None
-
-    def fail(self, slug: str, fact: str = "", *, expected: str = "", observed: str = "") -> NoReturn:
-        """Fail the check with a named fault."""
-        raise CheckFailed(
-            explain.diagnosis(self.lab.diagnoses, slug, fact), expected=expected, observed=observed
-        )
-
-    def close(self) -> None:
-        """End every program of the check."""
-        for program in self.programs:
-            program.close()
-
-
-def _bytes(text: Text) -> bytes:
-    return text.encode() if isinstance(text, str) else text
-
-
-def _shown(data: bytes) -> str:
-    return data.decode(errors="backslashreplace")
-
-
-def _command(words: str, arguments: Sequence[str], stdin: Text | None, closed: Sequence[int]) -> str:
-    """A line that the student can paste: small inputs as printf, large ones by their size."""
-    line = f"{words} {shlex.join(arguments)}".rstrip()
-    line += "".join(f" {number}{'<' if number == 0 else '>'}&-" for number in closed)
-    if stdin is None or 0 in closed:
-        return line
-    data = _bytes(stdin)
-    if not data:
-        return f"{line} < /dev/null"
-    if len(data) <= 200:
-        escaped = "".join(
-            chr(b) if 32 <= b < 127 and b not in b"%\\'" else {10: "\\n", 9: "\\t"}.get(b, f"\\{b:03o}")
-            for b in data
-        )
-        return f"printf '{escaped}' | {line}"
-    if data == data[:1] * len(data) and 32 <= data[0] < 127:
-        return f"head -c {len(data)} /dev/zero | tr '\\0' {shlex.quote(chr(data[0]))} | {line}"
-    return f"{line}   # with {len(data)} bytes on standard input"
-
-
-def stages(arguments: Sequence[str]) -> Roles:
-    """Where a lab's arguments are commands between bars: what to call the process that runs each."""
-    if "|" not in arguments:
-        return ()
-    commands: list[tuple[str, ...]] = [()]
-    for word in arguments:
-        if word == "|":
-            commands.append(())
-        else:
-            commands[-1] += (word,)
-    return [(f"stage {number}", command) for number, command in enumerate(commands, 1)]
 
 
 @dataclass(frozen=True)
@@ -167,12 +40,12 @@ class Ran:
     @property
     def out(self) -> str:
         """Standard output as text; what is not UTF-8 shows as backslashes."""
-        return _shown(self.seen.stdout)
+        return shown(self.seen.stdout)
 
     @property
     def err(self) -> str:
         """Standard error as text."""
-        return _shown(self.seen.stderr)
+        return shown(self.seen.stderr)
 
     @property
     def status(self) -> int | None:
@@ -181,8 +54,8 @@ class Ran:
 
     def prints(self, *texts: Text) -> Ran:
         """Standard output is exactly this (or one of these)."""
-        if self.seen.stdout not in [_bytes(text) for text in texts]:
-            expected = " or ".join(_shown(_bytes(text)) for text in texts)
+        if self.seen.stdout not in [as_bytes(text) for text in texts]:
+            expected = " or ".join(shown(as_bytes(text)) for text in texts)
             slug = "no-output" if not self.seen.stdout else "wrong-output"
             fact = "The program wrote nothing to standard output." if slug == "no-output" else ""
             self.bench.fail(slug, fact, expected=expected, observed=self.out)
@@ -231,6 +104,8 @@ def run(
     roles: Roles | None = None,
     closed: Sequence[int] = (),
     lines: bool = False,
+    files: Mapping[str, Text] | None = None,
+    beside: Started | None = None,
 ) -> Ran:
     """Run the program to its end.
 
@@ -240,8 +115,13 @@ def run(
     :param allow: slugs of faults that this check forgives
     :param closed: standard descriptors that the program starts without
     :param lines: record what a Python program calls, and where (`Ran.called`)
+    :param files: what lies beside the program when it starts
+    :param beside: a started program whose sandbox this one shares
     """
-    program = bench.launch(argv, stdin=stdin, within=within, roles=roles, closed=closed, lines=lines)
+    program = bench.launch(
+        argv, stdin=stdin, within=within, roles=roles, closed=closed, lines=lines, files=files,
+        beside=beside.program if beside is not None else None,
+    )  # fmt: skip
     return _ran(bench, program, program.pump(), status, frozenset(allow))
 
 
@@ -255,17 +135,7 @@ def _ran(bench: Bench, program: Program, outcome: Outcome, status: int | None, a
 
 def _comparison(seen: Observation, status: int | None) -> dict[str, str]:
     expected = "the program ends by itself" + (f", with status {status}" if status is not None else "")
-    observed = {
-        Ending.EXITED: f"it ended with status {seen.status}",
-        Ending.SIGNALLED: f"it was ended by {seen.signal}",
-        Ending.HUNG: f"every process was blocked for good after {seen.wall_s:.2f} s",
-        Ending.TIMED_OUT: f"it was not done after {seen.within_s:g} s",
-        Ending.FLOODED: "it wrote without end",
-        Ending.SPUN: f"it went round in circles for {seen.wall_s:.1f} s",
-    }.get(seen.ending, "")
-    if seen.leftovers:
-        observed += " and left behind: " + ", ".join(f"{left.kind} {left.name}" for left in seen.leftovers)
-    return {"expected": expected, "observed": observed}
+    return {"expected": expected, "observed": explain.ending(seen)}
 
 
 class Started:
@@ -273,18 +143,27 @@ class Started:
 
     def __init__(self, bench: Bench, program: Program):
         self._bench, self._program = bench, program
+        self._address = ""
+
+    @property
+    def pid(self) -> int:
+        """Its main process's id inside the sandbox."""
+        return self._program.pid
+
+    @property
+    def program(self) -> Program:
+        """The program itself, for what checks seldom need."""
+        return self._program
+
+    # ------------------------------------------------------------ standard streams
 
     def send(self, text: Text) -> None:
         """Write to its standard input."""
-        self._program.send(_bytes(text))
+        self._program.send(as_bytes(text))
 
     def close(self) -> None:
         """End its standard input."""
         self._program.close_input()
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to its main process."""
-        self._program.signal(number)
 
     def line(self, within: float | None = None) -> str:
         """The next line of its standard output, without the newline.
@@ -294,7 +173,19 @@ class Started:
         outcome, data = self._program.line(within=within)
         if outcome is not Outcome.REACHED:
             self._gone(outcome, "a line of output")
-        return _shown(data).removesuffix("\n")
+        return shown(data).removesuffix("\n")
+
+    @property
+    def out(self) -> str:
+        """All that has come on its standard output so far."""
+        return shown(bytes(self._program.stdout))
+
+    @property
+    def err(self) -> str:
+        """All that has come on its standard error so far."""
+        return shown(bytes(self._program.stderr))
+
+    # ------------------------------------------------------------ states
 
     def rest(self, within: float | None = None) -> tuple[Process, ...]:
         """Wait until all its processes are blocked, and say what each is doing."""
@@ -303,36 +194,181 @@ class Started:
             self._gone(outcome, "a program at rest")
         return found
 
+    def settle(self, within: float | None = None) -> None:
+        """Wait until it has taken all that was sent to it, and all its processes wait or sleep."""
+        clients.settle(self._bench, self._program, within)
+
     def until(self, condition: Callable[[tuple[Process, ...]], bool], within: float | None = None) -> bool:
         """Wait until its processes are as a check wants them; false if that does not come about."""
         return self._program.until(condition, within=within)
 
-    @property
-    def pid(self) -> int:
-        """Its main process's id inside the sandbox."""
-        return self._program.pid
+    def processes(self) -> tuple[Process, ...]:
+        """Its processes now."""
+        return self._program.look()
+
+    def idle(self, seconds: float = 0.5) -> Idle:
+        """Let it settle, leave it alone for a time, and say what it used meanwhile."""
+        self.settle()
+        return self._program.idle(seconds)
+
+    def signal(self, number: Signals, pid: int | None = None) -> None:
+        """Send a signal to its main process, or to another one by its id inside the sandbox."""
+        self._program.signal(number, pid)
+
+    # ------------------------------------------------------------ a server's clients
+
+    def ready(self, within: float | None = None) -> str:
+        """Wait for the line ``ready ADDRESS``, and give the address; again for a second such line."""
+        outcome, data = self._program.line(within=within)
+        line = shown(data).removesuffix("\n")
+        if outcome is not Outcome.REACHED:
+            self._gone(outcome, "the line 'ready ADDRESS'", "not-ready")
+        word, _, address = line.partition(" ")
+        if word != "ready" or not address:
+            self._bench.fail(
+                "not-ready", f"The server wrote {line!r}.", expected="ready ADDRESS", observed=line
+            )
+        if parse(address) is not None and not self._address:
+            self._address = address
+        return address
+
+    def connect(
+        self, address: str = "", *, reading: bool = True, within: float | None = None
+    ) -> clients.Client:
+        """A client, connected.
+
+        :param address: a Unix-domain socket's name in the program's folder, or ``127.0.0.1:PORT``; by default the
+            first TCP address that the server announced
+        :param reading: false for a client that never reads what is sent to it
+        """
+        connection = self._program.clients.connect(self._where(address), reading=reading)
+        return clients.Client(self._bench, self._program, connection).connected(within)
+
+    def steady(self, request: Text, clients_at_once: int = 4, address: str = "") -> clients.Requests:
+        """Clients that connect, send a request and read to end-of-file, again and again."""
+        steady = self._program.clients.steady(self._where(address), as_bytes(request), clients_at_once)
+        return clients.Requests(self._bench, self._program, steady)
+
+    def split(
+        self, text: Text, *, gives: Text, slug: str = "one-read-is-not-one-message", address: str = ""
+    ) -> None:
+        """The same conversation in every way that a stream may carry it, each by a client of its own.
+
+        Between two pieces the server takes what has come, so each piece is a read of its own.
+
+        :param gives: what the client receives until the server ends the connection
+        :param slug: the fault, where the answer is another one only for some of the ways
+        """
+        for words, pieces in clients.cuts(as_bytes(text)):
+            client = self.connect(address)
+            for piece in pieces:
+                client.send(piece)
+                self.settle()
+            try:
+                answer = client.rest_of()
+            except CheckFailed as failure:
+                if failure.diagnosis.slug not in ("no-answer", "connection-left-open"):
+                    raise
+                answer = client.unread
+            if answer != shown(as_bytes(gives)):
+                self._bench.fail(
+                    slug,
+                    f"The answers to a conversation differ when it comes {words}.",
+                    expected=shown(as_bytes(gives)),
+                    observed=answer or "nothing",
+                )
+            client.close()
+
+    def _where(self, address: str) -> str:
+        if not (address or self._address):
+            raise ValueError("no TCP address was announced: call ready() first, or name a socket")
+        return address or self._address
+
+    # ------------------------------------------------------------ its folder
+
+    def read(self, name: str) -> str:
+        """A file of its folder; empty if it is not there."""
+        return shown(self._program.folder.read(name))
+
+    def write(self, name: str, text: Text) -> None:
+        """Put a file into its folder, in the place of one of this name."""
+        self._program.folder.write(name, as_bytes(text))
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a file of its folder."""
+        self._program.folder.rename(old, new)
+
+    def remove(self, name: str) -> None:
+        """Take a file out of its folder."""
+        self._program.folder.remove(name)
+
+    def exists(self, name: str) -> bool:
+        """Whether its folder has something of this name."""
+        return self._program.folder.mode(name) is not None
+
+    def mode(self, name: str) -> int:
+        """Type and permissions of a name in its folder (inode(7)); 0 if it is not there."""
+        return self._program.folder.mode(name) or 0
+
+    def until_file(self, name: str, condition: Callable[[str], bool], within: float | None = None) -> bool:
+        """Wait until a file of its folder is as a check wants it; false if that does not come about."""
+        return self._program.until(lambda _: condition(self.read(name)), within=within)
+
+    # ------------------------------------------------------------ its end
+
+    def stop(
+        self,
+        number: Signals = SIGTERM,
+        *,
+        status: int | None = 0,
+        allow: Iterable[str] = (),
+        within: float | None = None,
+    ) -> Ran:
+        """Send it a signal, and wait for its end."""
+        self.signal(number)
+        return self.ended(status=status, allow=allow, within=within)
+
+    def ended(self, *, status: int | None = 0, allow: Iterable[str] = (), within: float | None = None) -> Ran:
+        """Wait for its end."""
+        return _ran(self._bench, self._program, self._program.pump(within=within), status, frozenset(allow))
 
     def finish(
         self, *, status: int | None = 0, allow: Iterable[str] = (), within: float | None = None
     ) -> Ran:
         """End its input, and wait for its end."""
         self._program.close_input()
-        return _ran(self._bench, self._program, self._program.pump(within=within), status, frozenset(allow))
+        return self.ended(status=status, allow=allow, within=within)
 
-    def _gone(self, outcome: Outcome, waited_for: str) -> NoReturn:
+    def _gone(self, outcome: Outcome, waited_for: str, slug: str = "output-held-back") -> NoReturn:
         seen = self._program.finish(outcome)
-        raise CheckFailed(
-            explain.conversation(seen, self._bench.lab.diagnoses, waited_for),
-            expected=waited_for,
-            observed=_comparison(seen, None)["observed"],
-        )
+        found = explain.conversation(seen, self._bench.lab.diagnoses, waited_for)
+        if found.slug == "output-held-back" != slug:
+            found = explain.diagnosis(self._bench.lab.diagnoses, slug, found.fact, found.evidence)
+        raise CheckFailed(found, expected=waited_for, observed=explain.ending(seen))
 
 
 def start(
-    bench: Bench, *argv: str, stdin: Text | None = None, within: float = 5.0, roles: Roles | None = None
+    bench: Bench,
+    *argv: str,
+    stdin: Text | None = None,
+    within: float = 5.0,
+    roles: Roles | None = None,
+    files: Mapping[str, Text] | None = None,
+    beside: Started | None = None,
+    shared: bool = False,
 ) -> Started:
-    """Start the program and leave its standard input open; what the check does not finish is ended after it."""
-    return Started(bench, bench.launch(argv, stdin=stdin, within=within, roles=roles))
+    """Start the program and leave its standard input open; what the check does not finish is ended after it.
+
+    :param within: patience in seconds with each step
+    :param files: what lies beside the program when it starts
+    :param beside: a program whose sandbox the new one shares: network, folder, IPC objects, process ids
+    :param shared: others will start beside this one, also after its end
+    """
+    program = bench.launch(
+        argv, stdin=stdin, within=within, roles=roles, files=files, shared=shared,
+        beside=beside.program if beside is not None else None,
+    )  # fmt: skip
+    return Started(bench, program)
 
 
 class Talk(Started):
@@ -360,10 +396,6 @@ class Talk(Started):
     def end_of_file(self) -> None:
         """Press Ctrl-D at the beginning of a line."""
         self._terminal.control("d")
-
-    def ended(self, *, status: int | None = 0, allow: Iterable[str] = (), within: float | None = None) -> Ran:
-        """Wait for its end, without touching the terminal."""
-        return _ran(self._bench, self._program, self._program.pump(within=within), status, frozenset(allow))
 
 
 def talk(bench: Bench, *argv: str, within: float = 5.0, roles: Roles | None = None) -> Talk:

@@ -23,7 +23,7 @@ import pytest
 
 from grader.content import submission as submissions
 from grader.judging import explain, fixtures
-from grader.judging.fixtures import Bench, CheckFailed
+from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Workshop
 from grader.judging.selection import choose
 from grader.judging.vocabulary import named
 from grader.model import CheckInfo, CheckResult, Diagnosis, Lab, Level, Report, Submission, Verdict
@@ -52,6 +52,7 @@ class Judge:
         self, lab: Lab, prepared: Prepared, chosen: tuple[CheckInfo, ...], force: bool, on_result: OnResult
     ):
         self._lab, self._prepared, self._force, self._on_result = lab, prepared, force, on_result
+        self._workshop = Workshop(lab, prepared)
         self._chosen = {check.name: check for check in chosen}
         self._bench: Bench | None = None
         self._started = 0.0
@@ -64,7 +65,7 @@ class Judge:
     @pytest.fixture
     def bench(self) -> Iterator[Bench]:
         """One bench for each check."""
-        self._bench = Bench(self._lab, self._prepared)
+        self._bench = Bench(self._workshop)
         yield self._bench
         self._bench.close()
 
@@ -181,6 +182,8 @@ class Judge:
         elif isinstance(error, AssertionError):
             diagnosis = self._assertion(error)
             self._note(name, Verdict.FAILED, diagnosis, observed=_difference(error, diagnosis.fact))
+        elif isinstance(error, CheckSkipped):
+            self._note(name, Verdict.SKIPPED, reason=str(error))
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             return
         else:

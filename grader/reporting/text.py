@@ -243,27 +243,28 @@ def _conversation(page: Page, seen: Observation) -> None:
     page.line(("conversation", "bold"), indent=_INDENT)
     runs = [(turn, len(list(same))) for turn, same in itertools.groupby(seen.turns)]
     begin, left_out, end = _middle_out(len(runs), _TURNS)
+    width = max(8, *(len(turn.speaker) for turn in seen.turns))
     for index in begin:
-        _turn(page, *runs[index])
+        _turn(page, *runs[index], width)
     if left_out:
-        page.line((f"         … {left_out} more turns", "dim"), indent=_INDENT + 2)
+        page.line((f"{'':{width}} … {left_out} more turns", "dim"), indent=_INDENT + 2)
     for index in end:
-        _turn(page, *runs[index])
+        _turn(page, *runs[index], width)
 
 
-def _turn(page: Page, turn: Turn, times: int) -> None:
-    colour = _SPEAKERS.get(turn.speaker, "")
+def _turn(page: Page, turn: Turn, times: int, width: int) -> None:
+    colour = _SPEAKERS.get(turn.speaker, "cyan" if turn.speaker.startswith("client") else "")
     if turn.speaker == "event":
-        page.labelled(("         - ", "dim"), turn.text, indent=_INDENT + 2, style=colour)
+        page.labelled((f"{'':{width}} - ", "dim"), turn.text.rstrip("\n"), indent=_INDENT + 2, style=colour)
         return
     whole = turn.text.endswith("\n")
     text = turn.text.removesuffix("\n")
     shown = text if len(text) <= 600 else f"{text[:400]}…({len(text) - 500} more)…{text[-100:]}"
     name = "stderr" if turn.speaker == "error" else turn.speaker
     mark: tuple[str, str] = ("" if whole else "  (no newline)", "dim")
-    page.line((f"{name:<8} | ", "dim"), (shown, colour), mark, indent=_INDENT + 2)
+    page.line((f"{name:<{width}} | ", "dim"), (shown, colour), mark, indent=_INDENT + 2)
     if times > 1:
-        page.line((f"         | … the same line {times - 1} more times", "dim"), indent=_INDENT + 2)
+        page.line((f"{'':{width}} | … the same line {times - 1} more times", "dim"), indent=_INDENT + 2)
 
 
 def _standard_error(page: Page, check: CheckResult) -> None:

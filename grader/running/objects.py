@@ -1,37 +1,24 @@
 """What a program leaves behind in its IPC namespace: System V objects and POSIX queues and memory.
 
 /proc/sysvipc shows the namespace of whoever reads it, so a short-lived child of the grader joins the
-sandbox's namespace and reads for us (setns(2)). Joining the user namespace first gives an
-unprivileged grader the right to do so; a root grader has it.
+sandbox's namespace and reads for us.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
 
 from grader.model import Leftover
+from grader.running.namespaces import IPC, join
 
-_NEWIPC = 0x08000000
-_NS_GET_USERNS = 0xB701
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _TABLES = (("msg", "message queue"), ("sem", "semaphore set"), ("shm", "shared memory segment"))
-
-
-def _setns(descriptor: int, kind: int) -> None:
-    if _LIBC.setns(descriptor, kind) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _read_tables(ipc: int) -> list[tuple[str, str]]:
     """In the child: join, then read the three tables."""
-    import fcntl
-
-    if os.geteuid() != 0:
-        _setns(fcntl.ioctl(ipc, _NS_GET_USERNS), 0)
-    _setns(ipc, _NEWIPC)
+    join(ipc, IPC)
     found = []
     for table, words in _TABLES:
         with open(f"/proc/sysvipc/{table}", encoding="ascii") as lines:

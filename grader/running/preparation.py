@@ -10,6 +10,7 @@ import io
 import shlex
 import sys
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +37,9 @@ class Prepared:
     """The run of the compiler, where there was one and it failed"""
     lines: str = ""
     """How the lines of system calls can be found (`Recipe.lines`); empty where they cannot"""
+    language: Language = Language.EXECUTABLE
+    sources: tuple[str, ...] = ()
+    """What was compiled, the entry first; empty but for C"""
 
 
 def prepare(
@@ -49,7 +53,8 @@ def prepare(
     recipe = Recipe(submission.files, limits, level, hide, history)
     entry = submission.entry
     if submission.language is Language.PYTHON:
-        return Prepared(recipe, (sys.executable, entry), f"python3 {entry}", lines="python")
+        words = f"python3 {entry}"
+        return Prepared(recipe, (sys.executable, entry), words, lines="python", language=Language.PYTHON)
     program = entry.removesuffix(".c")
     present = {file.path for file in submission.files}
     if submission.language is Language.C:
@@ -64,15 +69,51 @@ def prepare(
         return (
             _made(recipe, entry) if "Makefile" in present else Prepared(recipe, (f"./{entry}",), f"./{entry}")
         )
-    built = _build(recipe, build, f"exec cat {shlex.quote(program)}")
+    plain = Prepared(recipe, (), "", lines="c", language=Language.C, sources=tuple(sources))
+    return _linked(plain, build, program)
+
+
+DRIVER = "driver"
+"""What the lab's own driver is called, in checks and in the sandbox."""
+
+
+def with_driver(prepared: Prepared, sources: Mapping[Language, bytes]) -> Prepared | None:
+    """The same submission as a library, called by the lab's driver instead of by its own ``main``.
+
+    A Python driver imports the student's module. A C driver is linked with the student's files, in which
+    ``main`` has another name.
+
+    :param sources: the lab's driver for each language that has one
+    :return: none where the submission is no library in a language that the lab has a driver for
+    """
+    source = sources.get(prepared.language)
+    if source is None:
+        return None
+    path = f"{DRIVER}.{'py' if prepared.language is Language.PYTHON else 'c'}"
+    others = tuple(file for file in prepared.recipe.files if file.path != path)
+    recipe = replace(prepared.recipe, files=(*others, SourceFile(path=path, data=source)))
+    if prepared.language is Language.PYTHON:
+        return replace(prepared, recipe=recipe, argv=(sys.executable, path), words=f"python3 {path}")
+    objects = [f"{index}.o" for index, _ in enumerate(prepared.sources)]
+    steps = [
+        f"gcc {_FLAGS} -Dmain=student_main -c -o {target} {shlex.quote(student)}"
+        for target, student in zip(objects, prepared.sources, strict=True)
+    ]
+    steps.append(f"gcc {_FLAGS} -o {DRIVER} {path} {' '.join(objects)}")
+    return _linked(replace(prepared, recipe=recipe), " && ".join(steps), DRIVER)
+
+
+def _linked(prepared: Prepared, build: str, program: str) -> Prepared:
+    """The same files with another program, built by these commands."""
+    built = _build(prepared.recipe, build, f"exec cat {shlex.quote(program)}")
     argv, words = (f"./{program}",), f"./{program}"
     if built.ending is not Ending.EXITED or built.status != 0 or not built.stdout:
-        return Prepared(recipe, argv, words, built)
+        return replace(prepared, argv=argv, words=words, build=built)
     files = (
-        *(f for f in submission.files if f.path != program),
+        *(file for file in prepared.recipe.files if file.path != program),
         SourceFile(path=program, data=built.stdout, executable=True),
     )
-    return Prepared(replace(recipe, files=files), argv, words, lines="c")
+    return replace(prepared, recipe=replace(prepared.recipe, files=files), argv=argv, words=words)
 
 
 def _made(recipe: Recipe, program: str) -> Prepared:
@@ -105,7 +146,7 @@ def _members(data: bytes) -> tuple[SourceFile, ...]:
 def _build(recipe: Recipe, command: str, deliver: str) -> Observation:
     """Run the compiler; the result comes back on standard output, the compiler's words on standard error."""
     limits = Limits(cpu_s=60, memory_mib=2048, processes=64, file_mib=64, output_mib=32, descriptors=256)
-    script = f"{command} >&2 && {deliver}"
+    script = f"{{ {command}; }} >&2 && {deliver}"
     run = Program(
         replace(recipe, limits=limits), ["/bin/sh", "-c", script], command=command, within=_COMPILE_S
     )

@@ -17,13 +17,15 @@ import shlex
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import msgspec
 
 from grader.model import Edge, Ending, Leftover, Observation, Place, Process, State, Turn
-from grader.running import lines, sandbox, trace, waitgraph, witness
+from grader.running import lines, network, sandbox, trace, waitgraph, witness
+from grader.running.clients import Clients
+from grader.running.folder import Folder
 from grader.running.sandbox import Recipe
 
 _CHUNK = 65536
@@ -86,6 +88,16 @@ class Patience:
         return wall - starved > self._within or wall > _HARD_FACTOR * self._within
 
 
+@dataclass(frozen=True)
+class Idle:
+    """What a program used while nothing was asked of it."""
+
+    seconds: float
+    cpu_s: float
+    wakeups: int
+    """How often one of its threads was put on a processor"""
+
+
 class Program:
     """A program in its sandbox, with the grader at its standard streams.
 
@@ -94,6 +106,7 @@ class Program:
     :param within: patience in seconds with the whole run, or with each step of a conversation
     :param roles: what to call the processes that run a command (see `waitgraph.build`)
     :param closed: standard descriptors that the program starts without
+    :param beside: a program whose sandbox this one shares; it must be closed later than this one
     """
 
     def __init__(
@@ -107,6 +120,7 @@ class Program:
         roles: waitgraph.Roles = (),
         closed: Sequence[int] = (),
         terminal: bool = False,
+        beside: Program | None = None,
     ):
         self.argv = tuple(argv)
         self.command = command or shlex.join(argv)
@@ -137,11 +151,20 @@ class Program:
         self._names = {"stdin": "", "stdout": "", "stderr": ""}
         if stdin:
             self._say("grader", bytes(stdin))
-        self._open(recipe, closed, terminal)
+        self._sandbox = self._open(recipe, closed, terminal, beside)
+        host: Program = self if beside is None else beside.host
+        self.host: Program = host
+        """The program in whose sandbox it is; itself, where it has its own"""
+        self.folder = Folder(host._sandbox.held.get("lab"), sandbox.owner(recipe))
+        """The program's own folder"""
+        self.clients = Clients(host._sandbox.held.get("net"), self.folder, self._selector, self._say)
+        """The grader's connections to the program"""
 
     # ------------------------------------------------------------ start and end
 
-    def _open(self, recipe: Recipe, closed: Sequence[int], terminal: bool) -> None:
+    def _open(
+        self, recipe: Recipe, closed: Sequence[int], terminal: bool, beside: Program | None
+    ) -> sandbox.Sandbox:
         if terminal:
             master, slave = os.openpty()
             theirs = (slave, slave, slave)
@@ -164,9 +187,9 @@ class Program:
         for descriptor in theirs:
             sandbox.give(recipe, descriptor)
         try:
-            self._sandbox = sandbox.start(
+            started = sandbox.start(
                 recipe, self.argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2],
-                terminal=terminal, closed=closed,
+                terminal=terminal, closed=closed, beside=beside.host._sandbox if beside is not None else None,
             )  # fmt: skip
         except BaseException:
             self._close_streams()
@@ -180,13 +203,14 @@ class Program:
         if self._stdin is not None:
             os.set_blocking(self._stdin, False)
         self._pidfd = -1  # it has ended
-        if self._sandbox.program is not None:
+        if started.program is not None:
             try:
-                self._pidfd = os.pidfd_open(self._sandbox.program)
+                self._pidfd = os.pidfd_open(started.program)
                 self._selector.register(self._pidfd, selectors.EVENT_READ)
             except OSError:  # ESRCH, or EINVAL for one that is just being reaped
                 pass
         self._arm()
+        return started
 
     @property
     def pid(self) -> int:
@@ -204,6 +228,7 @@ class Program:
                 os.close(descriptor)
         self._streams = {}
         self._stdin = self._slave = None
+        self.clients.close()
         self._selector.close()
 
     # ------------------------------------------------------------ the grader's side of the streams
@@ -212,10 +237,11 @@ class Program:
         """Keep a line of the conversation; long ones are told by their length."""
         if len(self.turns) >= 400:
             return
-        if speaker == "grader" and len(data) > 2000:
-            self.turns.append(
-                Turn(speaker="event", text=f"the grader writes {len(data)} bytes to standard input")
+        if len(data) > 2000 and speaker not in ("program", "error", "event"):
+            what = {"grader": "the grader writes {} bytes to standard input"}.get(
+                speaker, speaker + ": {} bytes"
             )
+            self.turns.append(Turn(speaker="event", text=what.format(len(data)) + "\n"))
             return
         for line in data.decode(errors="backslashreplace").splitlines(keepends=True)[:100]:
             last = self.turns[-1] if self.turns else None
@@ -291,6 +317,11 @@ class Program:
         """Whether more came on a stream than the grader takes."""
         return len(self.stdout) > self._limit or len(self.stderr) > self._limit
 
+    def sockets(self) -> tuple[network.Endpoint, ...]:
+        """All sockets in the program's network; nothing is known of them where that is the machine's."""
+        members = self._sandbox.members() if self.clients.own_network else []
+        return network.endpoints(members[0]) if members else ()
+
     # ------------------------------------------------------------ the loop
 
     def pump(self, until: Callable[[], bool] | None = None, *, within: float | None = None) -> Outcome:
@@ -315,12 +346,15 @@ class Program:
                 self.look()
                 return Outcome.SPUN if self._spun else Outcome.TIMED_OUT
             look_in = _FIRST_LOOK_S if busy else min(look_in * 2, _LONGEST_LOOK_S)
+            self.clients.step()
 
     def _serve(self, patience: float) -> bool:
         """Feed and drain once, waiting at most so long for something to do; whether there was something."""
         events = self._selector.select(patience)
         for key, mask in events:
-            if key.fd == self._pidfd:
+            if isinstance(key.data, network.Client):
+                self.clients.serve(key.data, mask)
+            elif key.fd == self._pidfd:
                 self._selector.unregister(self._pidfd)
                 os.close(self._pidfd)
                 self._pidfd = -1
@@ -336,6 +370,7 @@ class Program:
             while self._take(descriptor):
                 if self.flooded:
                     return Outcome.FLOODED
+        self.clients.drain()
         return Outcome.REACHED if until is not None and until() else Outcome.ENDED
 
     @property
@@ -362,7 +397,10 @@ class Program:
         return self._graph(seen), after
 
     def _graph(self, seen: Sequence[witness.Seen]) -> waitgraph.Graph:
-        return waitgraph.build(seen, self.pid, self._ends, history=self._so_far(), roles=self._roles)
+        return waitgraph.build(
+            seen, self.pid, self._ends, history=self._so_far(), roles=self._roles,
+            sockets=network.words(self.sockets(), self.clients.names),
+        )  # fmt: skip
 
     def _so_far(self) -> trace.History | None:
         """The history up to now."""
@@ -371,7 +409,8 @@ class Program:
     def _all_taken(self) -> bool:
         """Whether nothing that the program wrote, or that was typed, is still on its way.
 
-        Asked after the picture of a hang: the program may have written since the grader last looked. At a
+        Asked after the picture of a hang: the program may have written since the grader last looked. What a
+        client sent may still be on its way to the program, and what the program sent to a client. At a
         terminal the kernel moves bytes in a thread of its own, and Ctrl-C becomes a signal only there;
         polling a side of a terminal waits for that thread first (poll(2) does; epoll only asks those that
         have called already).
@@ -381,7 +420,11 @@ class Program:
                 asked = select.poll()
                 asked.register(side, select.POLLIN)
                 asked.poll(0)
-        return not self._selector.select(0)
+        if self._selector.select(0):
+            return False
+        if not self.clients.any:
+            return True
+        return self.clients.own_network and not network.in_flight(self.sockets())
 
     def _hung(self, patience: Patience) -> bool:
         graph, glance = self._picture()
@@ -399,6 +442,24 @@ class Program:
         self._cpu.update({task.tid: task.ran_ns for task in now.tasks})
         self.graph = self._graph(witness.describe(self._sandbox.members()))
         return self.graph.processes
+
+    def settle(self, *, within: float | None = None) -> Outcome:
+        """Wait until the program has taken what was sent to it, and all its threads wait or sleep.
+
+        Any outcome but `Outcome.REACHED` says why it did not come to that. This is a hundred times cheaper than
+        `rest`, and may err in the rarest of cases: it is for steps, not for verdicts.
+        """
+
+        def settled(patience: Patience) -> bool:
+            if self._pending or not self.alive:
+                return False
+            before = witness.glance(self._sandbox.members())
+            patience.note(before)
+            if not before.tasks or not before.at_rest or network.undelivered() or self._selector.select(0):
+                return False
+            return witness.glance(self._sandbox.members()).mark == before.mark
+
+        return self._poll(settled, within or self.within)
 
     def rest(self, *, within: float | None = None) -> tuple[Outcome, tuple[Process, ...]]:
         """Wait until the whole program is blocked, and say what its processes are doing.
@@ -441,6 +502,19 @@ class Program:
             step = min(step * 1.5, 0.02)
         return Outcome.REACHED
 
+    def idle(self, seconds: float) -> Idle:
+        """Ask nothing of the program for a time, and measure what it uses meanwhile."""
+        before = {task.tid: task for task in witness.glance(self._sandbox.members()).tasks}
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._serve(left)
+        used = wakeups = 0
+        for task in witness.glance(self._sandbox.members()).tasks:
+            known = before.get(task.tid)
+            used += task.ran_ns - (known.ran_ns if known else 0)
+            wakeups += task.slices - (known.slices if known else 0)
+        return Idle(seconds, used / 1e9, wakeups)
+
     def until(self, condition: Callable[[tuple[Process, ...]], bool], *, within: float | None = None) -> bool:
         """Wait until the processes are as a check wants them."""
         return self._poll(lambda _: condition(self.look()), within or self.within) is Outcome.REACHED
@@ -459,11 +533,23 @@ class Program:
         self._read_from = end
         return outcome, data
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the program's main process."""
-        self.turns.append(Turn(speaker="event", text=f"the grader sends {number.name}"))
-        if self._pidfd != -1:
-            signal.pidfd_send_signal(self._pidfd, number)
+    def signal(self, number: signal.Signals, pid: int | None = None) -> None:
+        """Send a signal to the program's main process, or to another one.
+
+        :param pid: its id inside the sandbox
+        :raises ProcessLookupError: if there is none with this id
+        """
+        to = "" if pid in (None, self.pid) else f" to process {pid}"
+        self.turns.append(Turn(speaker="event", text=f"the grader sends {number.name}{to}\n"))
+        if pid in (None, self.pid):
+            if self._pidfd != -1:
+                signal.pidfd_send_signal(self._pidfd, number)
+            return
+        for member in self._sandbox.members():
+            if witness.inner_pid(member) == pid:
+                os.kill(member, number)
+                return
+        raise ProcessLookupError(f"the program has no process {pid}")
 
     # ------------------------------------------------------------ the end
 

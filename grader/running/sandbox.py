@@ -80,8 +80,14 @@ def give(recipe: Recipe, descriptor: int) -> None:
 
     A pipe or terminal belongs to whoever made it, and under a root grader the program is another user.
     """
-    if os.geteuid() == 0 and recipe.level is Level.FULL:
-        os.fchown(descriptor, slot_uid(), slot_uid())
+    uid = owner(recipe)
+    if uid is not None:
+        os.fchown(descriptor, uid, uid)
+
+
+def owner(recipe: Recipe) -> int | None:
+    """The user id of the program, where that is not the grader's own."""
+    return slot_uid() if os.geteuid() == 0 and recipe.level is Level.FULL else None
 
 
 def _python_folders() -> list[str]:
@@ -231,19 +237,31 @@ class Sandbox:
     """The program's files, at level 4"""
     wrapper_execs: int
     held: dict[str, int] = field(default_factory=dict)
-    """Descriptors of the IPC namespace (ipc), /dev/mqueue and /dev/shm: they keep what the program made
-    there until it has been looked at"""
+    """Descriptors of the namespaces (ipc, net), of /dev/mqueue and /dev/shm and of the program's folder (lab):
+    they keep what the program made there until it has been looked at"""
+    helper: int | None = None
+    """The machine's id of the process that took the program into another's sandbox"""
+    host: Sandbox | None = None
+    """The sandbox that it shares"""
 
     def members(self) -> list[int]:
         """The machine's ids of the program and all that it started, as far as they can be found."""
         if self.init is not None:
             return witness.family(self.init)
         # A terminal's program has a session of its own below ours; orphans stay in one of the two.
-        found = {*witness.session(self.outer.pid), *witness.family(self.outer.pid)}
+        found = {*witness.session(self.outer.pid), *witness.family(self.outer.pid)} - {self.helper}
+        if (
+            self.host is not None and self.host.init is not None
+        ):  # orphans of ours are children of its process 1
+            theirs = {self.host.program, *(witness.family(self.host.program) if self.host.program else ())}
+            found |= {*witness.family(self.host.init)} - theirs
         return sorted(found | ({self.outer.pid} if self.program == self.outer.pid else set()))
 
     def objects(self) -> tuple[Leftover, ...]:
-        """IPC objects that exist in the sandbox now; nothing is known of them at level 4."""
+        """IPC objects that exist in the sandbox now; nothing is known of them at level 4.
+
+        In a shared sandbox they may be the other program's.
+        """
         found = objects.posix(self.held.get("mqueue"), self.held.get("shm"))
         if "ipc" in self.held and (self.log is None or self.log.system_v_used):
             found = objects.system_v(self.held["ipc"]) + found
@@ -266,7 +284,7 @@ class Sandbox:
         """The history of the run, complete once the sandbox has ended."""
         if self.log is None:
             return None
-        outside = {pid for pid in (self.monitor, self.init) if pid is not None}
+        outside = {pid for pid in (self.monitor, self.init, self.helper) if pid is not None}
         return trace.read(self.log.text(), outside=outside, root=self.inner, wrapper_execs=self.wrapper_execs)
 
     def line_log(self) -> str:
@@ -293,6 +311,8 @@ class Sandbox:
         """Level 4: all below the program that can still be found, and its process group."""
         for pid in self.members():
             _kill(pid)
+        if self.helper is not None:
+            _kill(self.helper)
         try:
             os.killpg(self.outer.pid, signal.SIGKILL)
         except OSError:
@@ -315,11 +335,13 @@ def start(
     stderr: int,
     terminal: bool = False,
     closed: Sequence[int] = (),
+    beside: Sandbox | None = None,
 ) -> Sandbox:
-    """Start a program in a sandbox of its own.
+    """Start a program in a sandbox of its own, or in that of another program.
 
     :param terminal: the three descriptors are a terminal, which becomes the program's controlling one
     :param closed: standard descriptors that the program starts without
+    :param beside: a sandbox whose program may have ended, but which was not ended itself
     :raises SandboxError: if the sandbox itself cannot be made
     """
     _default_signals()
@@ -331,9 +353,13 @@ def start(
         inside = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *inside]
     if terminal:
         inside = [shutil.which("setsid") or "setsid", "-c", *inside]
-    if recipe.level is Level.FULL:
-        return _start_full(recipe, inside, log, root, (stdin, stdout, stderr), terminal, bool(closed))
-    return _start_group(recipe, inside, log, (stdin, stdout, stderr), terminal, bool(closed))
+    streams = (stdin, stdout, stderr)
+    execs = terminal + bool(closed)
+    if recipe.level is not Level.FULL:
+        return _start_group(recipe, inside, log, streams, execs, beside)
+    if beside is not None:
+        return _start_beside(recipe, inside, log, root, streams, execs, beside)
+    return _start_full(recipe, inside, log, root, streams, terminal, execs)
 
 
 def _default_signals() -> None:
@@ -365,7 +391,7 @@ def _start_full(
     root: bool,
     streams: tuple[int, int, int],
     terminal: bool,
-    closing: bool,
+    execs: int,
 ) -> Sandbox:
     descriptors: list[int] = []
     status_read, status_write = os.pipe2(os.O_CLOEXEC)
@@ -378,13 +404,9 @@ def _start_full(
         os.write(arguments, b"\0".join(option.encode() for option in options) + b"\0")
         os.lseek(arguments, 0, os.SEEK_SET)
         wrappers = _limit_options(recipe.limits, processes=recipe.limits.processes)
-        execs = bool(wrappers) + terminal + closing
+        execs += bool(wrappers)
         if root:
-            uid = slot_uid()
-            wrappers += [
-                shutil.which("setpriv") or "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
-                "--bounding-set=-all", "--",
-            ]  # fmt: skip
+            wrappers += [*_own_uid(), "--bounding-set=-all", "--"]
             execs += 1
         bwrap = shutil.which("bwrap")
         if bwrap is None:
@@ -419,6 +441,66 @@ def _start_full(
         for descriptor in (status_read, gate_read, gate_write):
             os.close(descriptor)
     return Sandbox(outer, program, _INNER, init, monitor, log, None, execs, held)
+
+
+def _own_uid() -> list[str]:
+    uid = slot_uid()
+    return [
+        shutil.which("setpriv") or "setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups",
+    ]  # fmt: skip
+
+
+def _start_beside(
+    recipe: Recipe,
+    inside: list[str],
+    log: trace.Log | None,
+    root: bool,
+    streams: tuple[int, int, int],
+    execs: int,
+    beside: Sandbox,
+) -> Sandbox:
+    """Take a program into a sandbox that stands already: same network, files, IPC objects and process ids.
+
+    It is a child of a process outside, so the other program's family does not count it.
+    """
+    target = beside.init if beside.init is not None else 0
+    enter = [
+        shutil.which("nsenter") or "nsenter", "--target", str(target), "--mount", "--ipc", "--net", "--pid", "--uts",
+        *([] if root else ["--user", "--preserve-credentials"]), "--",
+    ]  # fmt: skip
+    limits = _limit_options(recipe.limits, processes=recipe.limits.processes)
+    drop = _own_uid() if root else [shutil.which("setpriv") or "setpriv"]
+    drop += ["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"]
+    command = [*_prefix(recipe, log), *enter, *limits, *drop, "/usr/bin/env", "--chdir=/lab", *inside]
+    outer = subprocess.Popen(
+        command, stdin=streams[0], stdout=streams[1], stderr=streams[2],
+        start_new_session=True, cwd="/", env=ENVIRONMENT,
+    )  # fmt: skip
+    helper: int | None = outer.pid
+    try:
+        if log is not None:
+            helper = _first_child(outer.pid, outer)
+        program = _grandchild(helper, outer) if helper is not None else None
+    except BaseException:
+        outer.kill()
+        outer.wait()
+        raise
+    inner = witness.inner_pid(program) if program is not None else 0
+    return Sandbox(
+        outer, program, inner, None, None, log, None, execs + bool(limits) + 2, helper=helper, host=beside
+    )
+
+
+def _grandchild(helper: int, outer: subprocess.Popen[bytes]) -> int | None:
+    """The program that a helper forked; none if it has ended already."""
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        for child in witness.children(helper):
+            return child
+        if witness.state(helper) in "ZX" or outer.poll() is not None:
+            return None
+        time.sleep(0.0003)  # a look at /proc, not a guess: bounded by the deadline above
+    raise SandboxError("a program could not be taken into the sandbox")
 
 
 def _wait_for_gate(init: int, gate: int, outer: subprocess.Popen[bytes]) -> None:
@@ -473,6 +555,8 @@ def _hold(init: int) -> dict[str, int]:
     held = {}
     places = {
         "ipc": "ns/ipc",
+        "net": "ns/net",
+        "lab": "root/lab",
         "mqueue": "root/dev/mqueue",
         "shm": "root/dev/shm",
         "lines": f"root{lines.FOLDER}",
@@ -490,12 +574,13 @@ def _start_group(
     inside: list[str],
     log: trace.Log | None,
     streams: tuple[int, int, int],
-    terminal: bool,
-    closing: bool,
+    execs: int,
+    beside: Sandbox | None,
 ) -> Sandbox:
-    folder = tempfile.TemporaryDirectory(prefix="proclab-", ignore_cleanup_errors=True)
+    shared = beside.folder if beside is not None else None
+    folder = shared or tempfile.TemporaryDirectory(prefix="proclab-", ignore_cleanup_errors=True)
     lab = Path(folder.name)
-    for file in recipe.files:
+    for file in recipe.files if shared is None else ():
         path = lab / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.data)
@@ -509,12 +594,13 @@ def _start_group(
         stdin=streams[0], stdout=streams[1], stderr=streams[2],
         start_new_session=True, cwd=lab, env=ENVIRONMENT | {"PATH": os.environ["PATH"], "HOME": str(lab)},
     )  # fmt: skip
-    execs = bool(wrappers) + terminal + closing
     program = outer.pid
     if log is not None:
         found = _first_child(outer.pid, outer)
         program = found if found is not None else trace.first_pid(log.text())
-    return Sandbox(outer, program, program, None, None, log, folder, execs)
+    held = {"lab": os.open(lab, os.O_RDONLY | os.O_CLOEXEC)}
+    own = None if shared else folder
+    return Sandbox(outer, program, program, None, None, log, own, execs + bool(wrappers), held)
 
 
 def rehearse() -> str:

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from grader.model import Descriptor, Edge, Process, State, Wait
 from grader.running.trace import History
@@ -249,6 +250,8 @@ def _blocked(world: _World, process: Seen, task: Task) -> Blocked | None:
         return Blocked(task, text, wakers, number=number, target=target.target, holders=holders)
     if call in _ELSE:
         words, limit = _ELSE[call]
+        if call in ("accept", "accept4") and target is not None:
+            words = f"a client to connect to {world.names.target(target.target)}"
         timed = limit is not None and bool(task.arguments[limit])
         return Blocked(task, words, timed=timed)
     if call in ("nanosleep", "clock_nanosleep", "restart_syscall"):
@@ -295,8 +298,17 @@ Roles = Sequence[tuple[str, tuple[str, ...]]]
 class Names:
     """What processes and pipes are called in messages."""
 
-    def __init__(self, seen: Sequence[Seen], root: int, ends: Ends, history: History | None, roles: Roles):
+    def __init__(
+        self,
+        seen: Sequence[Seen],
+        root: int,
+        ends: Ends,
+        history: History | None,
+        roles: Roles,
+        sockets: Mapping[str, str] = MappingProxyType({}),
+    ):
         self._ends = ends
+        self._sockets = sockets
         self._root = root
         self._commands = {process.inner: process.command for process in seen if process.command}
         if history is not None:
@@ -377,6 +389,8 @@ class Names:
             if reader is not None:
                 return f"the pipe that {self.short(reader)} reads from"
             return f"a pipe ({target})"
+        if target in self._sockets:
+            return self._sockets[target]
         return target.replace("fifo:", "the FIFO ").replace("socket:", "the socket ")
 
 
@@ -403,12 +417,14 @@ def build(
     *,
     history: History | None = None,
     roles: Roles = (),
+    sockets: Mapping[str, str] = MappingProxyType({}),
 ) -> Graph:
     """Draw the graph of one moment.
 
     :param root: the program's own id inside the sandbox
+    :param sockets: what to call sockets, by their names in /proc
     """
-    names = Names(seen, root, ends, history, roles)
+    names = Names(seen, root, ends, history, roles, sockets)
     world = _World(seen, ends, names, history)
     blocked = {
         process.inner: [_blocked(world, process, task) for task in process.tasks] for process in world.seen
