@@ -13,6 +13,16 @@ _GET_USERNS = 0xB701
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
+def owner(namespace: int) -> int:
+    """A descriptor of the user namespace that owns a namespace; the caller closes it.
+
+    :raises OSError: if the caller may not have it
+    """
+    descriptor = fcntl.ioctl(namespace, _GET_USERNS)
+    os.set_inheritable(descriptor, False)
+    return descriptor
+
+
 def join(namespace: int, kind: int) -> None:
     """Join a namespace by its descriptor.
 
@@ -22,7 +32,9 @@ def join(namespace: int, kind: int) -> None:
     :raises OSError: if that is not allowed
     """
     if os.geteuid() != 0:
-        _setns(fcntl.ioctl(namespace, _GET_USERNS), 0)
+        user = owner(namespace)
+        _setns(user, 0)
+        os.close(user)
     _setns(namespace, kind)
 
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -38,7 +39,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grader.model import Leftover, Level, Limits, SourceFile
-from grader.running import lines, objects, trace, witness
+from grader.running import lines, namespaces, objects, trace, witness
 
 _INNER = 2
 """The program's id inside: bwrap is process 1"""
@@ -463,17 +464,19 @@ def _start_beside(
 
     It is a child of a process outside, so the other program's family does not count it.
     """
-    target = beside.init if beside.init is not None else 0
+    target = str(beside.init)
+    owner_of_all = namespaces.owner(beside.held["ipc"]) if not root else -1
     enter = [
-        shutil.which("nsenter") or "nsenter", "--target", str(target), "--mount", "--ipc", "--net", "--pid", "--uts",
-        *([] if root else ["--user", "--preserve-credentials"]), "--",
+        shutil.which("nsenter") or "nsenter", "--target", target, "--mount", "--ipc", "--net", "--pid", "--uts",
     ]  # fmt: skip
+    if not root:  # by the grader's own entry in /proc: handed down, the descriptor would reach the program
+        enter += [f"--user=/proc/{os.getpid()}/fd/{owner_of_all}", "--preserve-credentials"]
     limits = _limit_options(recipe.limits, processes=recipe.limits.processes)
     drop = _own_uid() if root else [shutil.which("setpriv") or "setpriv"]
     drop += ["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"]
-    command = [*_prefix(recipe, log), *enter, *limits, *drop, "/usr/bin/env", "--chdir=/lab", *inside]
     outer = subprocess.Popen(
-        command, stdin=streams[0], stdout=streams[1], stderr=streams[2],
+        [*_prefix(recipe, log), *enter, "--", *limits, *drop, "/usr/bin/env", "--chdir=/lab", *inside],
+        stdin=streams[0], stdout=streams[1], stderr=streams[2],
         start_new_session=True, cwd="/", env=ENVIRONMENT,
     )  # fmt: skip
     helper: int | None = outer.pid
@@ -481,10 +484,15 @@ def _start_beside(
         if log is not None:
             helper = _first_child(outer.pid, outer)
         program = _grandchild(helper, outer) if helper is not None else None
+        if program is None and (log is None or not re.search(r" (clone3?|v?fork)\(", log.text())):
+            raise SandboxError("a program could not be taken into the sandbox")
     except BaseException:
         outer.kill()
         outer.wait()
         raise
+    finally:
+        if owner_of_all != -1:
+            os.close(owner_of_all)
     inner = witness.inner_pid(program) if program is not None else 0
     return Sandbox(
         outer, program, inner, None, None, log, None, execs + bool(limits) + 2, helper=helper, host=beside
