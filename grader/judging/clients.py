@@ -6,12 +6,14 @@ everything that was sent has arrived and has been taken. It does not have to be 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NoReturn
 
 from grader.judging import explain
 from grader.judging.bench import Bench, CheckFailed, Text, as_bytes, shown
+from grader.model import Turn
 from grader.running import clients, network
 from grader.running.process import Outcome, Program
 
@@ -185,6 +187,37 @@ def settle(bench: Bench, program: Program, within: float | None = None) -> None:
     outcome = program.settle(within=within)
     if outcome is not Outcome.REACHED:
         fail_if_gone(bench, program, outcome, "a program at rest")
+
+
+class Writer:
+    """Somebody who has a FIFO of the program's open for writing, as ``with server.writer(NAME) as writer``."""
+
+    def __init__(self, bench: Bench, program: Program, name: str):
+        self._program, self._name = program, name
+        try:
+            self._descriptor = program.folder.pipe(name)
+        except OSError as error:
+            bench.fail(
+                "fifo-without-reader",
+                f"The FIFO {name} cannot be opened for writing: {os.strerror(error.errno or 0)}.",
+                expected=f"a FIFO {name} that the program has open for reading",
+                observed=os.strerror(error.errno or 0),
+            )
+
+    def send(self, text: Text) -> None:
+        """Write at once; a FIFO has room for what a check sends."""
+        data = as_bytes(text)
+        self._program.turns.append(
+            Turn(speaker="event", text=f"a writer sends {_quoted(shown(data))} to {self._name}\n")
+        )
+        os.write(self._descriptor, data)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.turns.append(Turn(speaker="event", text=f"the writer closes {self._name}\n"))
+        os.close(self._descriptor)
 
 
 class Requests:

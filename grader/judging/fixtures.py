@@ -294,6 +294,10 @@ class Started:
         """Put a file into its folder, in the place of one of this name."""
         self._program.folder.write(name, as_bytes(text))
 
+    def writer(self, name: str) -> clients.Writer:
+        """Somebody who has a FIFO of its folder open for writing: ``with server.writer("log.fifo") as writer``."""
+        return clients.Writer(self._bench, self._program, name)
+
     def rename(self, old: str, new: str) -> None:
         """Rename a file of its folder."""
         self._program.folder.rename(old, new)

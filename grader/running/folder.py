@@ -6,6 +6,7 @@ component below the folder's descriptor, no link is followed, and only regular f
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -70,6 +71,21 @@ class Folder:
             if self._owner is not None:
                 os.fchown(descriptor, self._owner, self._owner)
         os.rename(new, name, src_dir_fd=self._in(), dst_dir_fd=self._in())
+
+    def pipe(self, name: str) -> int:
+        """A descriptor to write into a FIFO that somebody reads.
+
+        :raises OSError: ENXIO if nobody has it open for reading, ENOENT if it is not there, EINVAL if it is no FIFO
+        """
+        descriptor = os.open(
+            self._name(name),
+            os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+            dir_fd=self._in(),
+        )
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "is no FIFO")
+        return descriptor
 
     def rename(self, old: str, new: str) -> None:
         """Give a file another name.

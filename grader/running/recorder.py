@@ -19,14 +19,24 @@ _open, _write, _close, _getpid = os.open, os.write, os.close, os.getpid
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
+_LOOPS = {"run_forever", "serve_forever"}
+"""Where an event loop or server of the standard library (asyncio, socketserver) takes over"""
+
+
 def _note(frame, event, called):  # type: ignore[no-untyped-def]
-    if event != "c_call" or called.__name__ not in _CALLS:
+    if event == "call" and frame.f_code.co_name in _LOOPS:
+        name = frame.f_code.co_name
+        if frame.f_code.co_filename.startswith("/lab/"):
+            return  # the student's own function of that name
+    elif event == "c_call" and called.__name__ in _CALLS:
+        name = called.__name__
+    else:
         return
     while frame is not None and not frame.f_code.co_filename.startswith("/lab/"):
         frame = frame.f_back
     if frame is None:
         return
-    entry = f"{_getpid()} {called.__name__} {frame.f_code.co_filename[5:]}:{frame.f_lineno}\n"
+    entry = f"{_getpid()} {name} {frame.f_code.co_filename[5:]}:{frame.f_lineno}\n"
     try:
         log = _open(_LOG, _FLAGS, 0o666)
         _write(log, entry.encode())

@@ -356,3 +356,33 @@ def test_a_driver_that_does_not_fit_is_the_students_fault(bench: Callable[..., B
 def test_an_executable_cannot_be_driven(bench: Callable[..., Bench]) -> None:
     with pytest.raises(CheckSkipped):
         run(bench("#!/bin/sh\n", Language.EXECUTABLE, DRIVERS), "driver", "1")
+
+
+COLLECTOR = """\
+import os, select, sys
+
+os.mkfifo("in.fifo", 0o600)
+pipe = os.open("in.fifo", os.O_RDWR)
+print("ready in.fifo", flush=True)
+while True:
+    select.select([pipe], [], [])
+    os.write(1, os.read(pipe, 4096).upper())
+"""
+
+
+def test_a_fifo_has_writers(bench: Callable[..., Bench]) -> None:
+    server = start(bench(COLLECTOR), "server")
+    assert server.ready() == "in.fifo"
+    for words in ("uno\n", "dos\n"):
+        with server.writer("in.fifo") as writer:
+            writer.send(words[:1])
+            server.settle()
+            writer.send(words[1:])
+        assert server.line() == words.strip().upper()
+
+
+def test_a_fifo_that_nobody_reads_is_named(bench: Callable[..., Bench]) -> None:
+    server = serve(bench())
+    with pytest.raises(CheckFailed) as failure:
+        server.writer("in.fifo")
+    assert failure.value.diagnosis.slug == "fifo-without-reader"
