@@ -159,6 +159,8 @@ class Program:
         """The program's own folder"""
         self.clients = Clients(host._sandbox.held.get("net"), self.folder, self._selector, self._say)
         """The grader's connections to the program"""
+        self.probe = self._sandbox.held.get("probe")
+        """Descriptor of the folder of `Recipe.probe`; none where there is none"""
 
     # ------------------------------------------------------------ start and end
 
@@ -457,9 +459,23 @@ class Program:
             patience.note(before)
             if not before.tasks or not before.at_rest or network.undelivered() or self._selector.select(0):
                 return False
+            if self._held_by_tracer(before):
+                return False
             return witness.glance(self._sandbox.members()).mark == before.mark
 
         return self._poll(settled, within or self.within)
+
+    def _held_by_tracer(self, glance: witness.Glance) -> bool:
+        """Whether a thread only stands still since strace looks at its system call, or at a signal for it.
+
+        On a loaded machine that can take long; a thread that a signal has stopped looks the same.
+        """
+        held = {task.pid for task in glance.tasks if task.state == "t"}
+        if not held:
+            return False
+        history = self._so_far()
+        stopped = history.stopped if history is not None else set()
+        return any(witness.inner_pid(pid) not in stopped for pid in held)
 
     def rest(self, *, within: float | None = None) -> tuple[Outcome, tuple[Process, ...]]:
         """Wait until the whole program is blocked, and say what its processes are doing.
