@@ -65,6 +65,9 @@ class Recipe:
     history: bool = True
     lines: str = ""
     """``python`` or ``c``: record which line makes which call (`grader.running.lines`), for a report"""
+    probe: tuple[SourceFile, ...] = ()
+    """The grader's own files, in a folder of their own (`PROBE`): a shim that a Python program imports at its
+    start, and through which it and the grader talk. The program may write there too."""
 
 
 def slot_uid() -> int:
@@ -139,6 +142,9 @@ def _folder_binds(folders: Sequence[str]) -> list[str]:
     return options
 
 
+PROBE = "/run/probe"
+"""Where `Recipe.probe` lies inside the sandbox."""
+
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TERM": "dumb"}  # noqa: S108
 """All that a program finds in its environment: nothing of the grader's own, nothing of Python's."""
 
@@ -177,6 +183,10 @@ def _bwrap_options(recipe: Recipe, *, root: bool, terminal: bool, descriptors: l
         options += ["--size", "4194304", "--perms", "0777", "--tmpfs", lines.FOLDER]
         options += ["--setenv", "PYTHONPATH", lines.FOLDER]
         options += _memory_file(lines.recorder(), lines.FOLDER, descriptors)
+    if recipe.probe:
+        options += ["--size", "4194304", "--perms", "0777", "--tmpfs", PROBE, "--setenv", "PYTHONPATH", PROBE]
+        for file in recipe.probe:
+            options += _memory_file(file, PROBE, descriptors)
     # bwrap's own tmpfs at / and /dev have no size limit: nothing may be written there
     return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/lab"]
 
@@ -568,6 +578,7 @@ def _hold(init: int) -> dict[str, int]:
         "mqueue": "root/dev/mqueue",
         "shm": "root/dev/shm",
         "lines": f"root{lines.FOLDER}",
+        "probe": f"root{PROBE}",
     }
     for name, place in places.items():
         try:
