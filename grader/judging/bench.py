@@ -99,17 +99,20 @@ class Bench:
         files: Mapping[str, Text] | None = None,
         beside: Program | None = None,
         shared: bool = False,
+        prepared: Prepared | None = None,
     ) -> Program:
         """Start the lab's program or its driver; `close` ends it with all others of the check.
 
         :param files: what lies beside the program when it starts
         :param beside: a program whose sandbox the new one shares; if that has ended, it was started `shared`
         :param shared: other programs will start beside it, also after its end
+        :param prepared: another form of the program, with a probe of its own
         """
         name, *arguments = argv
-        prepared = self.workshop.named(name)
+        plain = prepared is None
+        prepared = prepared or self.workshop.named(name)
         recipe = prepared.recipe
-        if (lines or self._recording) and self.can_record_lines:
+        if plain and (lines or self._recording) and self.can_record_lines:
             recipe = replace(recipe, lines=prepared.lines)
         if files:
             extra = tuple(SourceFile(path=path, data=as_bytes(data)) for path, data in files.items())
@@ -141,6 +144,16 @@ class Bench:
         """From now on record lines; what was run so far stays the evidence if the repetition differs."""
         self._first = list(self.programs)
         self._recording = True
+
+    @property
+    def recording(self) -> bool:
+        """Whether the check failed and is being repeated for its lines."""
+        return self._recording
+
+    def discard(self, program: Program) -> None:
+        """End a program, and forget it: it is no evidence."""
+        program.close()
+        self.programs.remove(program)
 
     def forget_lines(self) -> None:
         """Go back to the evidence of the first run."""

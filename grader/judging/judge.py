@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from grader.content import submission as submissions
-from grader.judging import explain, fixtures
+from grader.judging import explain, explorers, fixtures
 from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Workshop
 from grader.judging.selection import choose
 from grader.judging.vocabulary import named
@@ -83,6 +83,11 @@ class Judge:
     def talk(self, bench: Bench) -> Callable[..., fixtures.Talk]:
         """`fixtures.talk` at this check's bench."""
         return functools.partial(fixtures.talk, bench)
+
+    @pytest.fixture
+    def signal_points(self, bench: Bench, request: pytest.FixtureRequest) -> explorers.SignalPoints:
+        """`explorers.SignalPoints` at this check's bench."""
+        return explorers.SignalPoints(bench, self._chosen[request.node.name])
 
     # ------------------------------------------------------------ pytest's hooks
 
@@ -197,7 +202,7 @@ class Judge:
         kinds = self._lab.diagnoses
         if said is None:
             return explain.diagnosis(kinds, "unexpected-behaviour")
-        return explain.diagnosis(kinds, said.slug, said.fact, place=said.place)
+        return explain.diagnosis(kinds, said.slug, said.fact, said.evidence, said.place)
 
     def _note(
         self,
@@ -235,7 +240,8 @@ class Judge:
 def _difference(error: AssertionError, fact: str) -> str:
     """pytest's comparison of two texts or lists; what it says of other asserts is said better by the fact."""
     lines = [line for line in str(error).splitlines() if not re.match(r" \+ +(where|and) ", line)]
-    if named.get() is None:
+    said = named.get()
+    if said is None or said.slug == "unexpected-behaviour":
         return "\n".join(lines)
     lines = lines[1:]
     compared = any(line.lstrip().startswith(("Full diff", "- ", "+ ", "At index")) for line in lines)

@@ -19,6 +19,7 @@ class Named:
     slug: str
     fact: str = ""
     place: Place | None = None
+    evidence: tuple[str, ...] = ()
 
 
 named: ContextVar[Named | None] = ContextVar("named", default=None)

@@ -1,0 +1,293 @@
+"""Signal points: where the main process of a program can be interrupted, which of them are tried, and how.
+
+A shim that travels with the program (`shims/signals.py`, `shims/signals.c`) counts the points that the main
+thread of the main process comes to from a certain moment on. A first run only counts; `choose` takes some of
+what it saw; then each run raises the signal at one of them. A point is known by its line and by how often that
+was reached before, not by its bare number: children and other processes make the number vary, and a run finds
+its line again.
+
+The shim and the grader talk through one file in the sandbox, the board. It is written by hostile code, so all
+that is read of it is bounded and means nothing by itself: it says which runs were interrupted where, and a
+verdict comes only from what the program does then.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from signal import Signals
+
+from grader.model import Place, SourceFile
+
+_SHIMS = Path(__file__).with_name("shims")
+
+CALLS = (
+    "pause", "sigwait", "sigwaitinfo", "sigtimedwait", "sigsuspend", "select", "poll", "ppoll", "pselect",
+    "epoll_wait", "epoll_pwait", "accept", "_accept", "accept4", "connect", "recv", "recvfrom", "recvmsg", "recv_into",
+    "read", "readv", "readinto", "readline", "readlines", "fgets", "fgetc", "getline", "fread", "input", "wait",
+    "wait3", "wait4", "waitpid", "waitid", "sleep", "usleep", "nanosleep", "clock_nanosleep", "flock", "lockf",
+    "sem_wait", "sem_timedwait", "semop", "msgrcv", "msgsnd", "mq_receive", "mq_send", "receive",
+)  # fmt: skip
+"""Functions that may block, by the name under which Python or C calls them. No locks: a handler that takes the
+lock of a `threading.Event` while its owner does is a fault of no student's."""
+
+
+class Kind(IntEnum):
+    """What a point is."""
+
+    LINE = 0
+    """Before a line; in C before an access to memory"""
+    BEFORE = 1
+    """Just before a call that may block"""
+    AFTER = 2
+    """Just after its return"""
+    DURING = 3
+    """While it blocks: sent from outside"""
+    REST = 4
+    """While the whole program rests, after all that was asked of it: sent from outside"""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One moment at which a signal arrives."""
+
+    kind: Kind
+    where: int = 0
+    """For the shim: file and line, in C an address"""
+    call: str = ""
+    """The function that may block; empty for a line"""
+    earlier: int = 0
+    """How often the program comes by before"""
+    place: Place | None = None
+    spot: str = ""
+    """Which of several spots of one line, as a letter; empty for the first"""
+
+    @property
+    def name(self) -> str:
+        """What stands for it in a command: ``57``, ``57.2`` (the second time), ``57-before-pause``, ``rest``."""
+        if self.kind is Kind.REST:
+            return "rest"
+        at = f"{self.place.line}{self.spot}" if self.place else f"{self.where:x}"
+        return (f"{at}.{self.earlier + 1}" if self.earlier else at) + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        words = {Kind.BEFORE: "before", Kind.AFTER: "after", Kind.DURING: "in"}
+        return f"-{words[self.kind]}-{self.call}" if self.kind in words else ""
+
+    def words(self, sources: Mapping[str, str]) -> str:
+        """Where it is, for people: ``at server.py:57, `while not stop:`, just before pause``."""
+        at = f" at {self.place}" if self.place else ""
+        text = _line(sources, self.place)
+        at += f", `{text}`," if text else ""
+        when = {
+            Kind.LINE: "",
+            Kind.BEFORE: f" just before {self.call}",
+            Kind.AFTER: f" just after {self.call} had returned",
+            Kind.DURING: f" while the program was blocked in {self.call}",
+            Kind.REST: f" while the program waited{f' in {self.call}' if self.call else ''}",
+        }[self.kind]
+        again = f" (the {_ordinal(self.earlier + 1)} time)" if self.earlier else ""
+        return f"{at}{when}".strip().rstrip(",") + again
+
+
+def _line(sources: Mapping[str, str], place: Place | None) -> str:
+    lines = sources.get(place.file, "").splitlines() if place else []
+    return lines[place.line - 1].strip()[:80] if place and place.line <= len(lines) else ""
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
+
+
+# ---------------------------------------------------------------- the board
+
+
+class State(IntEnum):
+    """What the shim has come to."""
+
+    ABSENT = 0
+    """It never began"""
+    COUNTING = 1
+    BLOCKING = 2
+    """It is about to enter the call of a `Kind.DURING` point"""
+    RAISED = 3
+    """The signal was raised"""
+    PASSED = 4
+    """The call of a `Kind.DURING` point returned"""
+
+
+_HEAD, _ENTRY = 16, 16
+_MOST = 65536
+"""Points that are remembered of one run"""
+
+
+class Board:
+    """The grader's side of the shared file.
+
+    :param folder: descriptor of the probe's folder; none where the sandbox has gone
+    """
+
+    def __init__(self, folder: int | None):
+        self._descriptor = -1
+        try:
+            if folder is not None:
+                flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                self._descriptor = os.open("board", flags, dir_fd=folder)
+        except OSError:
+            pass  # the program took it away: then it is not known to come to any point
+
+    def _read(self, size: int, offset: int) -> bytes:
+        if self._descriptor == -1 or not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            return b""
+        return os.pread(self._descriptor, size, offset)
+
+    def arm(self) -> None:
+        """Let the counting begin."""
+        if self._read(1, 0):
+            try:
+                os.pwrite(self._descriptor, b"\1", 0)
+            except OSError:
+                pass  # no room left in the folder: the program filled it
+
+    @property
+    def state(self) -> State:
+        """How far the shim is; a value that it never writes counts as absent."""
+        number = int.from_bytes(self._read(4, 4), "little")
+        return State(number) if number in set(State) else State.ABSENT
+
+    def passed(self) -> list[tuple[int, int, int]]:
+        """The points of the counting run in their order: where, kind, index of the call."""
+        count = min(int.from_bytes(self._read(4, 8), "little"), _MOST)
+        data = self._read(count * _ENTRY, _HEAD)
+        return list(struct.iter_unpack("<QII", data[: len(data) // _ENTRY * _ENTRY]))
+
+    def close(self) -> None:
+        """Give the descriptor back; harmless when done already."""
+        if self._descriptor != -1:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+# ---------------------------------------------------------------- what travels with the program
+
+
+def python_files(files: Iterable[SourceFile], driver: str) -> tuple[str, ...]:
+    """The student's own modules: a lab's driver has no points."""
+    names = sorted(file.path for file in files if file.path.endswith(".py") and file.path != driver)
+    return tuple(name for name in names if not any(letter.isspace() for letter in name))
+
+
+def shim() -> SourceFile:
+    """The shim of a Python program, as the file that the interpreter imports at its start."""
+    return SourceFile(path="sitecustomize.py", data=(_SHIMS / "signals.py").read_bytes())
+
+
+def plan(
+    signals: Sequence[Signals], *, from_start: bool, files: Sequence[str] = (), target: Point | None = None
+) -> tuple[SourceFile, ...]:
+    """What the shim is told, and an empty board.
+
+    :param from_start: count as soon as the program deals with the signal, not only when the board is armed
+    :param files: the student's own modules
+    :param target: where the signal is raised; none to count only
+    """
+    lines = [
+        " ".join(["signals", *(str(int(number)) for number in signals)]),
+        f"from {'start' if from_start else 'board'}",
+        " ".join(["files", *files]),
+        " ".join(["calls", *CALLS]),
+    ]
+    if target is not None and target.kind is not Kind.REST:
+        call = CALLS.index(target.call) if target.call else 0
+        outside = target.kind is Kind.DURING
+        kind = Kind.BEFORE if outside else target.kind
+        lines.append(f"target {target.where} {kind.value} {call} {target.earlier} {int(outside)}")
+    board = struct.pack("<IIII", int(from_start), 0, 0, 0) + bytes(_MOST * _ENTRY if target is None else 0)
+    return (
+        SourceFile(path="plan", data="\n".join(lines).encode() + b"\n"),
+        SourceFile(path="board", data=board),
+    )
+
+
+# ---------------------------------------------------------------- which are tried
+
+
+def found(
+    passed: Iterable[tuple[int, int, int]], places: Mapping[int, tuple[Place, str]]
+) -> tuple[Point, ...]:
+    """The points of a counting run, each with how often the program had come by before.
+
+    :param places: the line of each place, and the letter of the spot within it
+    """
+    seen: Counter[tuple[int, int, int]] = Counter()
+    points = []
+    for where, kind, call in passed:
+        if where in places and kind <= Kind.AFTER and call < len(CALLS):
+            place, spot = places[where]
+            name = CALLS[call] if kind else ""
+            points.append(Point(Kind(kind), where, name, seen[where, kind, call], place, spot))
+            seen[where, kind, call] += 1
+    return tuple(points)
+
+
+def lines_of(passed: Iterable[tuple[int, int, int]], files: Sequence[str]) -> dict[int, tuple[Place, str]]:
+    """The place of each entry of a Python program."""
+    places = {}
+    for where in {entry[0] for entry in passed}:
+        index, line = where >> 32, where & 0xFFFFFFFF
+        if index < len(files) and line:
+            places[where] = (Place(file=files[index], line=line), "")
+    return places
+
+
+def choose(points: Sequence[Point], most: int, *, interrupts: bool = False) -> tuple[Point, ...]:
+    """The points that are tried, in the order in which the program comes to them: always the same ones.
+
+    First where every loss shows, before and in calls that may block; then the first time of each line, spread
+    evenly if there are too many; then the last times.
+
+    :param interrupts: also try each blocking call while it blocks (C: it ends with EINTR)
+    """
+    first = [point for point in points if not point.earlier]
+    last = list({(point.where, point.kind, point.call): point for point in points}.values())
+    groups: list[list[Point]] = [[point for point in first if point.kind is Kind.BEFORE]]
+    if interrupts:
+        groups.append([_during(point) for point in groups[0]])
+    groups.append([point for point in first if point.kind is Kind.LINE])
+    groups.append([point for point in first if point.kind is Kind.AFTER])
+    groups.append([point for point in last if point.earlier])
+    chosen: list[Point] = []
+    for group in groups:
+        chosen += _spread(group, most - len(chosen))
+    order = {point: index for index, point in enumerate(points)}
+    return tuple(sorted(chosen, key=lambda point: (order[_before(point)], point.kind)))
+
+
+def all_of(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Every point that can be tried."""
+    return (*points, *(_during(point) for point in points if point.kind is Kind.BEFORE))
+
+
+def _during(point: Point) -> Point:
+    return Point(Kind.DURING, point.where, point.call, point.earlier, point.place, point.spot)
+
+
+def _before(point: Point) -> Point:
+    if point.kind is not Kind.DURING:
+        return point
+    return Point(Kind.BEFORE, point.where, point.call, point.earlier, point.place, point.spot)
+
+
+def _spread(points: Sequence[Point], most: int) -> list[Point]:
+    """So many of them, at even distances, the last one included."""
+    if len(points) <= most:
+        return list(points)
+    return [points[len(points) - 1 - index * len(points) // most] for index in range(max(most, 0))]
