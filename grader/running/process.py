@@ -438,6 +438,14 @@ class Program:
         self.graph = graph
         return True
 
+    def patience(self, within: float) -> Patience:
+        """A time limit for something of this program's that `pump` does not wait for; `glance` feeds it."""
+        return Patience(within, (os.getpid(), self._sandbox.outer.pid))
+
+    def glance(self) -> witness.Glance:
+        """All its threads at this moment, without touching what `finish` will say."""
+        return witness.glance(self._sandbox.members())
+
     def look(self) -> tuple[Process, ...]:
         """The processes now, at rest or not."""
         now = witness.glance(self._sandbox.members())
