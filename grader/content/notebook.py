@@ -123,8 +123,18 @@ def _skeleton(lab: Lab, language: Language) -> str:
         raise Fault(fault.what, where=path, cure=fault.cure) from None
 
 
+def check_id(lab: Lab, name: str) -> str:
+    """The grade id of the cell that holds the points of a visible check."""
+    return f"{lab.slug}--{name}"
+
+
+def hidden_id(lab: Lab) -> str:
+    """The grade id of the one cell that holds the points of all hidden checks."""
+    return f"{lab.slug}--hidden"
+
+
 def _grade_cells(lab: Lab) -> list[dict[str, Any]]:
-    """One locked cell for each visible check; of the hidden ones nothing stands in a notebook."""
+    """One locked cell for each visible check, and one for all hidden ones, of which nothing else stands here."""
     read_only: dict[str, Any] = {"solution": False, "locked": True}
     words = "## Points\n\nEach cell below is one promise and its points."
     cells = [_cell("markdown", f"{lab.slug}-points", words, grade=False, **read_only)]
@@ -132,10 +142,14 @@ def _grade_cells(lab: Lab) -> list[dict[str, Any]]:
         if not check.hidden:
             source = f"# {check.claim}\n%check {lab.slug} -k {check.name}"
             cells.append(
-                _cell(
-                    "code", f"{lab.slug}--{check.name}", source, grade=True, points=check.points, **read_only
-                )
+                _cell("code", check_id(lab, check.name), source, grade=True, points=check.points, **read_only)
             )
+    hidden = sum(check.points for check in lab.checks if check.hidden)
+    if hidden:
+        source = (
+            f"# These run after you have handed in: other data, other schedules.\n%check {lab.slug} --hidden"
+        )
+        cells.append(_cell("code", hidden_id(lab), source, grade=True, points=hidden, **read_only))
     return cells
 
 
@@ -144,11 +158,12 @@ def files(data: bytes, lab: Lab, where: Path) -> tuple[tuple[str, bytes], ...]:
 
     A file's cell is known by its grade id, wherever it was moved and whatever type it has; the pieces of a
     split cell share the id and are joined in order, the copies of a cell count once. Where the metadata is
-    gone, a first line ``%%lab FILE`` tells.
+    gone, a first line ``%%lab FILE`` tells; it also tells that the file's cell holds another file of the lab,
+    as that of a student does who works in C.
 
     :raises Fault: if it is no notebook, holds no file of the lab, or one of them in several versions
     """
-    cells = _cells(data, where)
+    cells = [_as_headed(lab, *cell) for cell in read(data, where)]
     found: list[tuple[str, bytes]] = []
     for name in lab.files.values():
         own = _versions([source for _, identity, source in cells if identity == grade_id(lab, name)])
@@ -162,6 +177,15 @@ def files(data: bytes, lab: Lab, where: Path) -> tuple[tuple[str, bytes], ...]:
             cure="put the program into such a cell, as the lab's own notebook has it",
         )  # fmt: skip
     return tuple(found)
+
+
+def _as_headed(lab: Lab, kind: str, identity: str, source: str) -> tuple[str, str, str]:
+    """A file's cell whose first line names another file of the lab holds that one."""
+    header = _MAGIC.match(source)
+    ids = {grade_id(lab, name): name for name in lab.files.values()}
+    if header and identity in ids and header.group(1) in lab.files.values():
+        identity = grade_id(lab, header.group(1))
+    return kind, identity, source
 
 
 def _versions(pieces: list[str]) -> list[bytes]:
@@ -208,8 +232,11 @@ def _joined(texts: list[str]) -> str:
     return "\n".join([*(text.removesuffix("\n") for text in texts[:-1]), texts[-1]])
 
 
-def _cells(data: bytes, where: Path) -> list[tuple[str, str, str]]:
-    """(type, grade id, source) of each cell; whatever has another shape is passed over."""
+def read(data: bytes, where: Path) -> list[tuple[str, str, str]]:
+    """(type, grade id, source) of each cell: ``code`` or ``text``. Whatever has another shape is passed over.
+
+    :raises Fault: if it is no notebook, or one that is too large or too deep to be looked at
+    """
     cure = "hand in the .ipynb file that Jupyter saves"
     if len(data) > MOST_BYTES:
         raise Fault(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from grader.content import brief, build, regions
 from grader.content import course as courses
 from grader.content import lab as labs
 from grader.content.course import Course
-from grader.model import Fault, Language
+from grader.model import Fault, Lab, Language
 
 _README = """\
 # {title}
@@ -81,16 +82,27 @@ def _contents(course: Course) -> dict[str, bytes]:
     contents["labs/course.toml"] = (course.root / "labs" / "course.toml").read_bytes()
     for slug in course.slugs:
         lab = courses.load_lab(course, slug)
-        for name in ("lab.toml", "brief.md", "checks.py"):
-            contents[f"labs/{slug}/{name}"] = (lab.root / name).read_bytes()
-        for language, source in labs.drivers(lab).items():
-            contents[f"labs/{slug}/{labs.DRIVERS[language]}"] = source
+        contents |= _lab_files(lab)
         contents[f"skeletons/{slug}/README.md"] = brief.markdown(lab, Language.PYTHON).encode()
     first = courses.load_lab(course, course.slugs[0])
     other = f"        # or: start {first.slug} --language c" if len(first.files) > 1 else ""
     contents["README.md"] = _README.format(title=course.title, first=first.slug, other=other).encode()
     contents["requirements.txt"] = f"{_requirement()}\n".encode()
     return contents
+
+
+def _lab_files(lab: Lab) -> dict[str, bytes]:
+    """What a student's machine needs of a lab to check it."""
+    found = {name: (lab.root / name).read_bytes() for name in ("lab.toml", "brief.md", "checks.py")}
+    found |= {labs.DRIVERS[language]: source for language, source in labs.drivers(lab).items()}
+    return {f"labs/{lab.slug}/{name}": data for name, data in found.items()}
+
+
+def assignment(course: Course, slug: str) -> dict[str, bytes]:
+    """A course of one lab, for those who get the lab alone: beside its notebook, ``%check`` finds all it needs."""
+    title = json.dumps(course.title, ensure_ascii=False)
+    alone = f"title = {title}\nlabs = [{json.dumps(slug)}]\n".encode()
+    return {"labs/course.toml": alone, **_lab_files(courses.load_lab(course, slug))}
 
 
 def _requirement() -> str:
