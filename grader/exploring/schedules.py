@@ -31,6 +31,12 @@ class Came(StrEnum):
     STALLED = "stalled"
     """A task neither came to a point nor used the processor: it is blocked in something that is not
     modelled. Nothing is known of the program then; the check is not decided."""
+    FLOODED = "flooded"
+    """It wrote far more than a small set-up has reason to"""
+    FORKS = "forks"
+    """It makes processes, which this runner does not control: another must run it"""
+    ESCAPED = "escaped"
+    """It took itself out of control: it ended, or took its points away, so that the shim could not see it"""
     BROKEN = "broken"
     """The shim fell silent, died while the program did not, or spoke nonsense: not decided"""
 
