@@ -6,7 +6,9 @@ so it gets the same sandbox as the program. Only the bytes of the result come ou
 
 from __future__ import annotations
 
+import functools
 import io
+import re
 import shlex
 import sys
 import tarfile
@@ -18,7 +20,7 @@ import msgspec
 
 from grader.model import Ending, Language, Level, Limits, Observation, SourceFile, Submission
 from grader.running.process import Program
-from grader.running.sandbox import Recipe
+from grader.running.sandbox import Recipe, SandboxError
 
 _FLAGS = "-std=gnu17 -O1 -g -Wall -Wextra -pthread"
 _COMPILE_S = 60.0
@@ -101,6 +103,81 @@ def with_driver(prepared: Prepared, sources: Mapping[Language, bytes]) -> Prepar
     ]
     steps.append(f"gcc {_FLAGS} -o {DRIVER} {path} {' '.join(objects)}")
     return _linked(replace(prepared, recipe=recipe), " && ".join(steps), DRIVER)
+
+
+@dataclass(frozen=True)
+class Instrumented:
+    """A C program whose accesses to memory and whose calls go through hooks."""
+
+    prepared: Prepared
+    """The same submission with the instrumented program; `Prepared.build` says so if it cannot be built"""
+    lines: bytes = b""
+    """Which address belongs to which line (objdump --dwarf=decodedline)"""
+    symbols: bytes = b""
+    """Where each global variable lies (nm -S)"""
+
+
+_HOOKS = "proclab-hooks"
+_OBJECT_FLAGS = "-std=gnu17 -O1 -g -pthread -fno-pie -U_FORTIFY_SOURCE -w"
+
+
+def instrumented(prepared: Prepared, hooks: bytes) -> Instrumented:
+    """Build a C submission (or the lab's driver with it) once more, for an explorer.
+
+    The compiler puts a call before every access to memory (-fsanitize=thread), and the linker redirects the
+    functions that the hooks stand in for. Addresses are the same in each run (no PIE), so they can be named.
+
+    :param hooks: C source that defines the calls, and ``WRAP(type, name, ...)`` for each redirected function
+    :raises ValueError: for a submission that is not in C
+    """
+    if prepared.language is not Language.C:
+        raise ValueError("only C can be instrumented")
+    program = prepared.argv[0].removeprefix("./")
+    student = " -Dmain=student_main" if program == DRIVER else ""
+    steps = [
+        f"gcc {_OBJECT_FLAGS} -fsanitize=thread{student} -c -o {_HOOKS}-{index}.o {shlex.quote(source)}"
+        for index, source in enumerate(prepared.sources)
+    ]
+    objects = [f"{_HOOKS}-{index}.o" for index in range(len(prepared.sources))]
+    if program == DRIVER:
+        steps.append(f"gcc {_OBJECT_FLAGS} -fsanitize=thread -c -o {_HOOKS}-driver.o {DRIVER}.c")
+        objects.append(f"{_HOOKS}-driver.o")
+    wrapped = re.findall(rb"\bWRAP\([^,]+, (\w+), ", hooks)
+    redirect = " ".join(f"-Wl,--wrap={name.decode()}" for name in [b"main", *wrapped])
+    target = shlex.quote(program)
+    steps += [
+        f"gcc -no-pie -pthread -o {target} {' '.join(objects)} {_HOOKS}.o {redirect}",
+        f"{{ objdump --dwarf=decodedline {target} > {_HOOKS}.lines; nm -S {target} > {_HOOKS}.symbols; }}",
+    ]
+    hook_object = SourceFile(path=f"{_HOOKS}.o", data=_compiled(prepared.recipe.level, hooks))
+    files = (*(file for file in prepared.recipe.files if file.path != program), hook_object)
+    built = _build(
+        replace(prepared.recipe, files=files, history=False), " && ".join(steps),
+        f"exec tar -cf - {target} {_HOOKS}.lines {_HOOKS}.symbols",
+    )  # fmt: skip
+    found = {file.path: file.data for file in _members(built.stdout)} if built.status == 0 else {}
+    if program not in found:
+        return Instrumented(replace(prepared, build=built))
+    result = SourceFile(path=program, data=found[program], executable=True)
+    recipe = replace(prepared.recipe, files=(*files[:-1], result))
+    return Instrumented(
+        replace(prepared, recipe=recipe),
+        found.get(f"{_HOOKS}.lines", b""),
+        found.get(f"{_HOOKS}.symbols", b""),
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(level: Level, source: bytes) -> bytes:
+    """Our own C, compiled once in a process's life; without line numbers, so that no place is in it.
+
+    :raises SandboxError: if this machine's compiler does not take it
+    """
+    recipe = Recipe((SourceFile(path="hooks.c", data=source),), Limits(), level, history=False)
+    built = _build(recipe, "gcc -std=gnu17 -O1 -fno-pie -w -c -o hooks.o hooks.c", "exec cat hooks.o")
+    if built.status != 0 or not built.stdout:
+        raise SandboxError(f"the hooks do not compile: {built.stderr.decode(errors='replace')[:400]}")
+    return built.stdout
 
 
 def _linked(prepared: Prepared, build: str, program: str) -> Prepared:
