@@ -15,15 +15,21 @@ _MOST = 8 * 2**20
 
 
 class Folder:
-    """Files beside the program.
+    """Files beside the program. They can be looked at until `close`, also when the program has ended.
 
-    :param descriptor: the folder; none if it is gone
+    :param descriptor: the folder, of which a duplicate is kept; none if it is gone
     :param owner: user id of what the grader writes, where that is not its own
     """
 
     def __init__(self, descriptor: int | None, owner: int | None):
-        self._descriptor = descriptor
+        self._descriptor = None if descriptor is None else os.dup(descriptor)
         self._owner = owner
+
+    def close(self) -> None:
+        """Give the folder back; harmless when done already."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     def _in(self) -> int:
         if self._descriptor is None:

@@ -627,7 +627,7 @@ class Program:
             names=waitgraph.Names((), self.pid, self._ends, history, self._roles).labels() if history else {},
             turns=tuple(self.turns),
         )
-        self.close()
+        self._release()
         return self.observation
 
     def _find_lines(self, history: trace.History | None) -> lines.Lines:
@@ -682,6 +682,11 @@ class Program:
 
     def close(self) -> None:
         """End everything and give back all descriptors; harmless when done already."""
+        self._release()
+        self.folder.close()
+
+    def _release(self) -> None:
+        """Give back all but the folder, into which a check may still look when the program has ended."""
         if self.observation is None:
             self._sandbox.end()
         if self._pidfd != -1:
