@@ -67,6 +67,7 @@ def _install() -> None:
     target = tuple(int(word) for word in plan.get("target", ()))
     """where, kind, call, how often it was reached before, whether the signal comes from outside"""
     main = os.getpid()
+    unprepared = (_signal.SIG_DFL, _signal.default_int_handler)
     _pack("<I", board, 4, 1)
     count = reached = 0
     owed = not from_start
@@ -77,9 +78,10 @@ def _install() -> None:
         _profile(None)
 
     def owes() -> bool:
-        """Whether the program has said by now that it deals with the signal; before, it is only ended by it."""
+        """Whether the program has said by now that it deals with the signals; before, they only end it."""
         nonlocal owed
-        owed = _signal.getsignal(signals[0]) != _signal.SIG_DFL or signals[0] in _mask(_signal.SIG_BLOCK, ())
+        blocked = _mask(_signal.SIG_BLOCK, ())
+        owed = all(number in blocked or _signal.getsignal(number) not in unprepared for number in signals)
         return owed
 
     def arrive() -> None:
