@@ -18,10 +18,11 @@ from pathlib import Path
 import msgspec
 
 from grader.exploring.schedules import Came, Job, Op, Step, Trace, Waiting
-from grader.exploring.shims.forkserver import HEAD
+from grader.exploring.shims.forkserver import HEAD, READY
 from grader.model import Place
 from grader.running.preparation import Prepared
 from grader.running.process import Outcome, Program
+from grader.running.sandbox import SandboxError
 
 OUTPUT = 2**18
 """Bytes of standard output, and of standard error, that one run of a small set-up may write"""
@@ -97,6 +98,7 @@ class _Server:
         ]  # fmt: skip
         self.program = Program(recipe, argv, stdin=None, within=_PATIENCE_S)
         self.program.send(b"%8d" % len(options) + options)
+        self._ready = False
 
     def send(self, number: int, job: Job, story: bool) -> None:
         """Give it a job; the answer comes later."""
@@ -117,6 +119,7 @@ class _Server:
             start = HEAD.size
             data = bytes(self.program.stdout[start : start + said + out + err])
             del self.program.stdout[: start + said + out + err]
+            self._ready = self._ready or said_number == READY
             if said_number == number:
                 return _trace(status, cpu, data[:said], data[said : said + out], data[said + out :])
 
@@ -129,6 +132,9 @@ class _Server:
         return bool(len(buffer) >= HEAD.size + sum(sizes[3:]) or max(sizes[3:]) > _SAID)
 
     def _silent(self, outcome: Outcome) -> Trace | None:
+        if not self._ready:
+            words = self.program.stderr.decode(errors="replace").strip()
+            raise SandboxError(f"the server of schedules did not start: {words[-500:]}")
         if outcome is Outcome.ENDED:
             return None
         busy = [process for process in self.program.look() if process.wait is not None and process.parent > 1]

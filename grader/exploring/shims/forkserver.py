@@ -34,6 +34,8 @@ from grader.exploring.shims.points import Sources
 
 HEAD = struct.Struct("<IiqIII")
 """Number of the job; wait status; CPU microseconds; sizes of what the scheduler says, of standard output and error"""
+READY = 0
+"""The number of the first answer, before any job: the server has started"""
 _MARK = struct.Struct("<II")
 """At the beginning of the shared memory: whether the child came to a known end, and the size of what follows"""
 _SHARED = 4 * 2**20
@@ -127,7 +129,7 @@ class Server:
         for name in ("fork", "forkpty"):
             setattr(os, name, self._forks)
         if "multiprocessing.process" in sys.modules:
-            sys.modules["multiprocessing.process"].BaseProcess.start = self._forks  # type: ignore[attr-defined]
+            sys.modules["multiprocessing.process"].BaseProcess.start = self._forks
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8")
         for name, target in (("stdout", 1), ("stderr", 2)):
             raw = io.FileIO(target, "w", closefd=False)
@@ -137,7 +139,7 @@ class Server:
             setattr(sys, f"__{name}__", stream)
         module = types.ModuleType("__main__")
         module.__file__ = self._path
-        module.__builtins__ = __builtins__
+        module.__dict__["__builtins__"] = __builtins__
         sys.modules["__main__"] = module
 
     def _program(self) -> int:
@@ -336,6 +338,7 @@ def serve(jobs: Any, options: dict[str, Any]) -> None:
     random.seed(0)
     gc.collect()
     gc.freeze()
+    _write_all(answers, HEAD.pack(READY, 0, 0, 0, 0, 0))
     for line in jobs:
         server.run(json.loads(line), answers)
 
