@@ -6,7 +6,7 @@ What is equal may be left out, with its length; what differs is shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -29,6 +29,21 @@ class Row:
     text: str
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of a comparison in its parts. `side` is both, expected, observed or gap.
+
+    Only the first pair of lines that differ is taken apart; of others `before` is the whole.
+    """
+
+    side: str
+    before: str
+    differs: str = ""
+    after: str = ""
+    pair: bool = False
+    """One of the two that are taken apart"""
+
+
 def where(expected: str, observed: str) -> str:
     """The place of the first difference in words."""
     at = _common(expected, observed)
@@ -44,28 +59,46 @@ def where(expected: str, observed: str) -> str:
 
 
 def rows(expected: str, observed: str, width: int) -> tuple[Row, ...]:
-    """The lines round the difference of two different texts."""
+    """The lines round the difference of two different texts, broken to a width, with a caret."""
+    found: list[Row] = []
+    pair: list[Line] = []
+    for line in lines(expected, observed):
+        if line.pair:
+            pair.append(line)
+            if len(pair) == 2:
+                found += _pair(pair[0], pair[1], width)
+        elif line.side == "both":
+            found += [Row("both", row) for row in _equal(line.before, width)]
+        elif line.side == "gap":
+            found.append(Row("gap", line.before))
+        else:
+            found += [Row(line.side, row) for row in _pieces(line.before, width)]
+    return tuple(found)
+
+
+def lines(expected: str, observed: str) -> Iterator[Line]:
+    """The lines round the difference of two different texts; everything in them can be seen."""
     ours, theirs = _lines(expected), _lines(observed)
     head = _common(ours, theirs)
     tail = min(_common(ours[::-1], theirs[::-1]), len(ours) - head, len(theirs) - head)
     show = visible
     if visible(expected) == visible(observed):
         show = quoted  # they differ in what is a backslash and what was escaped
-    found: list[Row] = []
     if head > 2:
-        found.append(_gap(head - 2, "equal line"))
-    found += [Row("both", row) for line in ours[max(head - 2, 0) : head] for row in _equal(show(line), width)]
+        yield _gap(head - 2, "equal line")
+    for line in ours[max(head - 2, 0) : head]:
+        yield Line("both", show(line))
     mine, yours = ours[head : len(ours) - tail], theirs[head : len(theirs) - tail]
-    found += _pair(mine[0] if mine else None, yours[0] if yours else None, width, show)
+    yield from _taken_apart(mine[0] if mine else None, yours[0] if yours else None, show)
     for side, rest in (("expected", mine[1:]), ("observed", yours[1:])):
-        found += [Row(side, row) for line in rest[:_LINES] for row in _pieces(_middle(show(line)), width)]
+        for line in rest[:_LINES]:
+            yield Line(side, _middle(show(line)))
         if len(rest) > _LINES:
-            found.append(_gap(len(rest) - _LINES, f"{side} line"))
-    after = ours[len(ours) - tail :]
-    found += [Row("both", row) for line in after[:1] for row in _equal(show(line), width)]
+            yield _gap(len(rest) - _LINES, f"{side} line")
+    for line in ours[len(ours) - tail :][:1]:
+        yield Line("both", show(line))
     if tail > 1:
-        found.append(_gap(tail - 1, "equal line"))
-    return tuple(found)
+        yield _gap(tail - 1, "equal line")
 
 
 def _lines(text: str) -> list[str]:
@@ -73,8 +106,8 @@ def _lines(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def _gap(count: int, what: str) -> Row:
-    return Row("gap", f"… {count} {what}{'' if count == 1 else 's'}")
+def _gap(count: int, what: str) -> Line:
+    return Line("gap", f"… {count} {what}{'' if count == 1 else 's'}")
 
 
 def _common(one: str | list[str], two: str | list[str]) -> int:
@@ -89,8 +122,8 @@ def _common(one: str | list[str], two: str | list[str]) -> int:
     return low
 
 
-def _pair(mine: str | None, yours: str | None, width: int, show: Show) -> list[Row]:
-    """The first lines that differ, one above the other, and the caret."""
+def _taken_apart(mine: str | None, yours: str | None, show: Show) -> tuple[Line, Line]:
+    """The first lines that differ: what is equal before, what differs, what is equal behind."""
     one, two = mine or "", yours or ""
     lead = _common(one, two)
     trail = min(_common(one[::-1], two[::-1]), len(one) - lead, len(two) - lead)
@@ -99,15 +132,20 @@ def _pair(mine: str | None, yours: str | None, width: int, show: Show) -> list[R
         kept = start[-_LEAD + 12 :]
         start = f"…({len(start) - len(kept)} equal)…{kept}"
 
-    def whole(line: str | None) -> list[str]:
+    def whole(side: str, line: str | None) -> Line:
         if line is None:
-            return ["(nothing more)"]
+            return Line(side, "", "(nothing more)", pair=True)
         end = show(line[len(line) - trail :]) if trail else ""
         if len(end) > _TAIL + 14:
             end = f"{end[:_TAIL]}…({len(end) - _TAIL} equal)…"
-        return _pieces(start + _middle(show(line[lead : len(line) - trail])) + end, width)
+        return Line(side, start, _middle(show(line[lead : len(line) - trail])), end, pair=True)
 
-    above, below = whole(mine), whole(yours)
+    return whole("expected", mine), whole("observed", yours)
+
+
+def _pair(mine: Line, yours: Line, width: int) -> list[Row]:
+    """The two lines one above the other, and the caret."""
+    above, below = (_pieces(line.before + line.differs + line.after, width) for line in (mine, yours))
     found = []
     for index in range(max(len(above), len(below))):
         if index < len(above):
@@ -115,7 +153,7 @@ def _pair(mine: str | None, yours: str | None, width: int, show: Show) -> list[R
         if index < len(below):
             found.append(Row("observed", below[index]))
         if index == 0:
-            found.append(Row("caret", " " * cell_len(start) + "^"))
+            found.append(Row("caret", " " * cell_len(mine.before) + "^"))
     return found
 
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from grader.model import Edge, Ending, Observation, Process, State
 from grader.reporting.page import Page
 
-_EDGES = 12
-_MOMENTS = {
+EDGES = 12
+"""Sentences about who waits for whom, before the rest is told by its number"""
+MOMENTS = {
     Ending.HUNG: "processes at the moment when none could go on",
     Ending.TIMED_OUT: "processes when the time was over",
     Ending.FLOODED: "processes when the output was cut off",
+    Ending.SPUN: "processes when it had gone round in circles for long enough",
     Ending.STOPPED: "processes when the check had seen enough",
     Ending.EXITED: "processes that outlived the program",
     Ending.SIGNALLED: "processes that outlived the program",
@@ -24,28 +26,28 @@ def draw(page: Page, seen: Observation, indent: int) -> None:
     if not seen.processes:
         return
     page.blank()
-    page.line((_MOMENTS[seen.ending], "bold"), indent=indent)
-    nodes = list(_tree(seen.processes))
-    names = _names(seen)
+    page.line((MOMENTS[seen.ending], "bold"), indent=indent)
+    nodes = list(tree(seen.processes))
+    names = objects(seen)
     column = min(max(len(branch) + len(process.label) for branch, _, process in nodes) + 2, 40)
     for branch, below, process in nodes:
         colour = "red" if process.stuck else "yellow" if process.state is State.ZOMBIE else ""
         page.labelled(
-            f"{branch}{process.label}", _doing(process),
+            f"{branch}{process.label}", doing(process),
             indent=indent + 2, column=column, style=colour, below=below,
         )  # fmt: skip
-        for note in _notes(process, names):
+        for note in notes(process, names):
             page.labelled((below, ""), note, indent=indent + 2, column=column, style="dim", below=below)
     if seen.edges:
         page.blank()
         page.line(("who waits for whom", "bold"), indent=indent)
-        for edge in seen.edges[:_EDGES]:
-            page.paragraph(_arrow(edge, seen, names), indent=indent + 2)
-        if len(seen.edges) > _EDGES:
-            page.line(f"… {len(seen.edges) - _EDGES} more", indent=indent + 2)
+        for edge in seen.edges[:EDGES]:
+            page.paragraph(arrow(edge, seen, names), indent=indent + 2)
+        if len(seen.edges) > EDGES:
+            page.line(f"… {len(seen.edges) - EDGES} more", indent=indent + 2)
 
 
-def _names(seen: Observation) -> dict[str, str]:
+def objects(seen: Observation) -> dict[str, str]:
     """What each object that matters is called: those that somebody waits for or holds above 2.
 
     What leads to the grader itself (the program's own standard streams) is left out.
@@ -64,7 +66,7 @@ def _names(seen: Observation) -> dict[str, str]:
     return names
 
 
-def _tree(processes: tuple[Process, ...]) -> Iterator[tuple[str, str, Process]]:
+def tree(processes: tuple[Process, ...]) -> Iterator[tuple[str, str, Process]]:
     """Each process with the branch that leads to it and the one that goes on below it."""
     known = {process.pid for process in processes}
     children: dict[int, list[Process]] = {}
@@ -86,7 +88,8 @@ def _tree(processes: tuple[Process, ...]) -> Iterator[tuple[str, str, Process]]:
     yield from walk(0, "")
 
 
-def _doing(process: Process) -> str:
+def doing(process: Process) -> str:
+    """What it does at this moment, with the call and the line."""
     at = f" at {process.place}" if process.place else ""
     if process.state is State.ZOMBIE:
         return "zombie: has ended and was not reaped"
@@ -97,7 +100,7 @@ def _doing(process: Process) -> str:
     return f"{process.state.value}{at}{used}"
 
 
-def _notes(process: Process, names: dict[str, str]) -> Iterator[str]:
+def notes(process: Process, names: dict[str, str]) -> Iterator[str]:
     """What it holds besides what it waits for, and its signals."""
     waits_on = process.wait.descriptor if process.wait is not None else None
     for each in process.descriptors:
@@ -114,7 +117,8 @@ def _notes(process: Process, names: dict[str, str]) -> Iterator[str]:
         yield "has blocked " + ", ".join(process.masked)
 
 
-def _arrow(edge: Edge, seen: Observation, names: dict[str, str]) -> str:
+def arrow(edge: Edge, seen: Observation, names: dict[str, str]) -> str:
+    """One waiting as a sentence: who, for whom, and which descriptor is between them."""
     waiter, holder = who(edge.waiter, seen), who(edge.holder, seen)
     if edge.target.startswith("child:"):
         return f"{waiter} waits for {holder} to end"

@@ -22,7 +22,7 @@ _COLOURS = {
     Verdict.BROKEN: "bold magenta",
     Verdict.SKIPPED: "yellow",
 }
-_LEVELS = {
+LEVELS = {
     Level.FULL: "full",
     Level.OWN_UID: "own user id",
     Level.SAME_USER: "same user",
@@ -33,6 +33,7 @@ _TURNS = (12, 24)
 """How many turns of a long conversation are shown of its beginning and of its end"""
 _PROSE = (40, 20)
 _EVENTS = 10
+_ERRORS = 12
 _INDENT = 4
 _COLUMN = 10
 
@@ -50,7 +51,7 @@ def render(report: Report, *, width: int = WIDTH, reveal: bool = False, told: bo
         for check in report.checks:
             summary(page, check)
     explained: dict[str, str] = {}
-    for group in _groups(report.checks):
+    for group in groups(report.checks):
         page.blank()
         _failed(page, group, reveal, explained)
     for check in report.checks:
@@ -81,7 +82,7 @@ def head(page: Page, report: Report) -> None:
     if report.language:
         page.labelled("language", report.language, indent=2, column=_COLUMN)
     loss = LOSSES[report.level]
-    words = f"level {report.level.value}, {_LEVELS[report.level]}" + (f": {loss}" if loss else "")
+    words = f"level {report.level.value}, {LEVELS[report.level]}" + (f": {loss}" if loss else "")
     page.labelled("sandbox", words, indent=2, column=_COLUMN, style="yellow" if loss else "")
     for notice in report.notices:
         page.labelled(("note", "yellow"), notice, indent=2, column=_COLUMN)
@@ -107,7 +108,7 @@ def summary(page: Page, check: CheckResult) -> None:
 # ---------------------------------------------------------------- failed checks
 
 
-def _groups(checks: tuple[CheckResult, ...]) -> list[list[CheckResult]]:
+def groups(checks: tuple[CheckResult, ...]) -> list[list[CheckResult]]:
     """Failed checks, together where the very same thing is to be said of them."""
     groups: dict[object, list[CheckResult]] = {}
     for check in checks:
@@ -163,7 +164,7 @@ def _say(page: Page, label: str, text: str, style: str = "") -> None:
 
 def _diagnosis(page: Page, check: CheckResult, before: str, *, evidence: bool) -> None:
     """The named fault. What holds for every such fault is said where it comes first."""
-    found, seen = check.diagnosis, check.observation
+    found = check.diagnosis
     assert found is not None
     _say(page, "what", found.fact or found.title)
     if found.place is not None:
@@ -177,12 +178,16 @@ def _diagnosis(page: Page, check: CheckResult, before: str, *, evidence: bool) -
         _say(page, "cure", found.cure, "green")
     if found.section:
         _say(page, "read", f'section "{found.section}" of the brief')
-    if evidence:
-        labels = tuple(process.label for process in seen.processes) if seen is not None else ()
-        told = tuple(f"{label} {verb} " for label in labels for verb in ("waits", "is", "has"))
-        lines = [line for line in found.evidence if not line.startswith(told)]  # the tree below tells those
-        if lines:
-            _say(page, "evidence", "\n".join(lines))
+    if evidence and (lines := untold(check)):
+        _say(page, "evidence", "\n".join(lines))
+
+
+def untold(check: CheckResult) -> list[str]:
+    """Lines of evidence, without those that the picture of the processes tells."""
+    found, seen = check.diagnosis, check.observation
+    labels = tuple(process.label for process in seen.processes) if seen is not None else ()
+    told = tuple(f"{label} {verb} " for label in labels for verb in ("waits", "is", "has"))
+    return [line for line in found.evidence if not line.startswith(told)] if found is not None else []
 
 
 def _run(page: Page, check: CheckResult) -> None:
@@ -194,16 +199,22 @@ def _run(page: Page, check: CheckResult) -> None:
         page.line(("run".ljust(_COLUMN), "bold"), (seen.command, "cyan"), indent=_INDENT)
     if not check.expected and not check.observed:
         return
-    output = seen.stdout.decode(errors="backslashreplace") if seen is not None else None
-    if check.expected and check.observed == output and check.expected != output:
+    if compares_output(check):
         _comparison(page, check.expected, check.observed)
         return
     for label, text in (("expected", check.expected), ("observed", check.observed)):
         if text:
-            _say(page, label, _elided(text))
+            _say(page, label, elided(text))
 
 
-def _elided(text: str) -> str:
+def compares_output(check: CheckResult) -> bool:
+    """Whether expected and observed are what standard output was to be and was, not prose."""
+    seen = check.observation
+    output = seen.stdout.decode(errors="backslashreplace") if seen is not None else None
+    return bool(check.expected) and check.observed == output and check.expected != output
+
+
+def elided(text: str) -> str:
     """Prose and pytest's own comparison, without the middle of what nobody reads to the end."""
     lines = text.rstrip("\n").split("\n")
     first, last = _PROSE
@@ -227,7 +238,7 @@ def _comparison(page: Page, expected: str, observed: str) -> None:
         page.line((f"{name:<8} | ", "dim"), (row.text, colours.get(row.side, "")), indent=margin)
 
 
-def _middle_out(count: int, limits: tuple[int, int]) -> tuple[range, int, range]:
+def middle_out(count: int, limits: tuple[int, int]) -> tuple[range, int, range]:
     """Indices of the beginning and of the end, and how many are left out between them."""
     first, last = limits
     if count <= first + last:
@@ -242,7 +253,7 @@ def _conversation(page: Page, seen: Observation) -> None:
     page.blank()
     page.line(("conversation", "bold"), indent=_INDENT)
     runs = [(turn, len(list(same))) for turn, same in itertools.groupby(seen.turns)]
-    begin, left_out, end = _middle_out(len(runs), _TURNS)
+    begin, left_out, end = middle_out(len(runs), _TURNS)
     width = max(8, *(len(turn.speaker) for turn in seen.turns))
     for index in begin:
         _turn(page, *runs[index], width)
@@ -268,20 +279,27 @@ def _turn(page: Page, turn: Turn, times: int, width: int) -> None:
 
 
 def _standard_error(page: Page, check: CheckResult) -> None:
-    """The end of standard error, where neither the conversation nor the comparison has shown it."""
-    seen = check.observation
-    if seen is None or not seen.stderr or any(turn.speaker == "error" for turn in seen.turns):
+    before, lines = last_errors(check)
+    if not lines:
         return
-    words = seen.stderr.decode(errors="backslashreplace")
-    if words == check.observed:
-        return
-    lines = words.rstrip("\n").split("\n")
     page.blank()
     page.line(("standard error", "bold"), indent=_INDENT)
-    if len(lines) > 12:
-        page.line((f"… {len(lines) - 12} lines before", "dim"), indent=_INDENT + 2)
-    for line in lines[-12:]:
-        page.paragraph(line[:1000], indent=_INDENT + 2, style="yellow")
+    if before:
+        page.line((f"… {before} lines before", "dim"), indent=_INDENT + 2)
+    for line in lines:
+        page.paragraph(line, indent=_INDENT + 2, style="yellow")
+
+
+def last_errors(check: CheckResult) -> tuple[int, list[str]]:
+    """The last lines of standard error where nothing else shows them, and how many there are before."""
+    seen = check.observation
+    if seen is None or not seen.stderr or any(turn.speaker == "error" for turn in seen.turns):
+        return 0, []
+    words = seen.stderr.decode(errors="backslashreplace")
+    if words == check.observed:
+        return 0, []
+    lines = words.rstrip("\n").split("\n")
+    return max(len(lines) - _ERRORS, 0), [line[:1000] for line in lines[-_ERRORS:]]
 
 
 def _left(page: Page, seen: Observation) -> None:
@@ -325,7 +343,8 @@ def _broken(page: Page, check: CheckResult) -> None:
                         "the score is final only when this check has been run again.")  # fmt: skip
 
 
-def _counts(report: Report) -> Iterator[str]:
+def counts(report: Report) -> Iterator[str]:
+    """How many checks had each verdict that occurs."""
     for verdict in Verdict:
         count = report.count(verdict)
         if count:
@@ -336,7 +355,7 @@ def _foot(page: Page, report: Report) -> None:
     final = " so far, not final" if report.broken else ""
     provisional = ", provisional" if report.level is Level.PROCESS_GROUP else ""
     score = f"{number(report.score)} of {number(report.max_score)} points{final}{provisional}"
-    page.line((score, "bold"), f"  ({', '.join(_counts(report)) or 'no check was run'})")
+    page.line((score, "bold"), f"  ({', '.join(counts(report)) or 'no check was run'})")
     failed = [check for check in report.checks if check.verdict is Verdict.FAILED]
     commands = []
     slugs = list(dict.fromkeys(check.diagnosis.slug for check in failed if check.diagnosis is not None))
