@@ -14,14 +14,13 @@ from collections.abc import Mapping
 from grader.model import (
     Diagnosis,
     DiagnosisKind,
-    Edge,
     Ending,
     Observation,
     Place,
     Process,
     State,
 )
-from grader.running.waitgraph import GRADER
+from grader.running.waitgraph import GRADER, rightful, waits_for_a_child
 
 _READS = (
     "read",
@@ -169,18 +168,6 @@ def _reads(process: Process | None) -> bool:
     return process is not None and process.wait is not None and process.wait.call in _READS
 
 
-def _rightful(holder: Process, edge: Edge, end: int) -> bool:
-    """Whether a holder may be the proper partner: it has the end as its standard stream, and could use it.
-
-    A parent that waits for a child will not read or write meanwhile, whatever its standard streams are.
-    """
-    return edge.descriptor == end and not _waits_for_a_child(holder)
-
-
-def _waits_for_a_child(process: Process) -> bool:
-    return process.wait is not None and process.wait.call in ("wait4", "waitid")
-
-
 def _write_end_open(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding | None:
     """A reader waits for end-of-file, and somebody who will never write holds a write end."""
     for edge in seen.edges:
@@ -192,7 +179,7 @@ def _write_end_open(seen: Observation, by_pid: Mapping[int, Process]) -> _Findin
             or not edge.target.startswith(("pipe:", "fifo:"))
         ):
             continue
-        if not _reads(waiter) or not waiter.stuck or _rightful(holder, edge, 1):
+        if not _reads(waiter) or not waiter.stuck or rightful(holder, edge, 1):
             continue
         where = waiter.wait.text.removeprefix("data or end-of-file on ")
         if holder.pid == waiter.pid:
@@ -218,10 +205,10 @@ def _unread_pipe(seen: Observation, by_pid: Mapping[int, Process]) -> _Finding |
         holders = [
             (by_pid[e.holder], e) for e in seen.edges if e.waiter == process.pid and e.holder in by_pid
         ]
-        if not holders or any(_rightful(holder, edge, 0) for holder, edge in holders):
+        if not holders or any(rightful(holder, edge, 0) for holder, edge in holders):
             continue
         where = process.wait.text.removeprefix("space in ").removesuffix(", which is full")
-        parent = next((holder for holder, _ in holders if _waits_for_a_child(holder)), None)
+        parent = next((holder for holder, _ in holders if waits_for_a_child(holder)), None)
         had_reader = any(
             re.match(r"dup[23]\(\d+, 0\)", event.text) and event.text.endswith(target)
             for event in seen.events

@@ -277,6 +277,19 @@ def _stuck(blocked: Mapping[int, list[Blocked | None]]) -> set[int]:
     return stuck
 
 
+def rightful(holder: Process, edge: Edge, end: int) -> bool:
+    """Whether a holder may be the proper partner: it has the end as its standard stream, and could use it.
+
+    A parent that waits for a child will not read or write meanwhile, whatever its standard streams are.
+    """
+    return edge.descriptor == end and not waits_for_a_child(holder)
+
+
+def waits_for_a_child(process: Process) -> bool:
+    """Whether it is blocked in a wait for one of its children."""
+    return process.wait is not None and process.wait.call in ("wait4", "waitid")
+
+
 def program_name(command: Sequence[str], comm: str) -> str:
     """A command as the student knows it: ``pipeline.py``, ``sort``."""
     if not command:
