@@ -128,6 +128,15 @@ def test_clients_talk_over_both_kinds_of_socket(bench: Callable[..., Bench]) -> 
     assert {"client 1", "to client 1", "client 2", "to client 2"} <= speakers
 
 
+def test_what_the_kernel_holds_back_is_still_to_come(bench: Callable[..., Bench]) -> None:
+    """A second small write waits for the acknowledgement of the first, up to 40 ms, while the server rests."""
+    server = serve(bench())
+    client = server.connect()
+    for _ in range(30):
+        client.send("uno\ndos\n")
+        assert client.lines(2) == ["UNO", "DOS"]
+
+
 def test_no_answer_is_known_at_once(bench: Callable[..., Bench]) -> None:
     server = serve(bench(), within=60)
     client = server.connect()
