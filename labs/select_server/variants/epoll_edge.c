@@ -296,14 +296,14 @@ static int unix_listener(const char *path)
 
 int main(int argc, char **argv)
 {
-    char *port = NULL, *path = NULL, *pipe_path = NULL, *end;
+    char *port = NULL, *path = NULL, *pipe_path = NULL, *unknown = NULL, *end;
     struct option options[] = {
         { "port", 1, 0, 1 }, { "unix", 1, 0, 2 }, { "fifo", 1, 0, 3 }, { 0, 0, 0, 0 }
     };
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) > 0;)
-        *(c == 1 ? &port : c == 2 ? &path : c == 3 ? &pipe_path : &end) = optarg;
+        *(c == 1 ? &port : c == 2 ? &path : c == 3 ? &pipe_path : &unknown) = c > 3 ? "" : optarg;
     long number = port ? strtol(port, &end, 10) : -1;
-    if (number < 0 || number > 65535 || *end || !*port || !path || optind < argc) {
+    if (number < 0 || number > 65535 || *end || !*port || !path || unknown || optind < argc) {
         fprintf(stderr, "usage: %s --port P --unix PATH [--fifo PATH]\n", argv[0]);
         return 2;
     }

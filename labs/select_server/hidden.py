@@ -1,0 +1,401 @@
+"""What only the grader has: more clients, more data, and the nasty cases."""
+
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+from grader import diagnose, needs, points
+
+UNIX = "chat.sock"
+MULTIPLEXED = ("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2")
+WRITES = ("write", "writev", "sendto", "sendmsg")
+LONG = "x" * 3990
+
+
+def serve(start, *more, **options):
+    """The server, as soon as it has said where it can be reached."""
+    server = start("select_server", "--port", "0", "--unix", UNIX, *more, within=3, **options)
+    for _ in range(3 if "--fifo" in more else 2):
+        server.ready()
+    return server
+
+
+def line(server, client):
+    """The client's next line. Where none comes, what the server does instead has a name."""
+    server.settle()
+    if not client.unread:
+        blame(server, client)
+    return client.line()
+
+
+def blame(server, client):
+    """A server that waits in anything but its one wait."""
+    for process in server.processes():
+        wait = process.wait
+        if wait is not None and wait.call not in MULTIPLEXED:
+            slug = "blocking-write" if wait.call in WRITES else "blocking-read"
+            where = f"{process.label} is blocked in {wait.call}, where it waits for {wait.text[:400]}"
+            raise AssertionError(
+                diagnose(slug, f"{client.name} gets no answer: {where}, and for nothing else.")
+            )
+
+
+def ask(server, client, request, answer):
+    """One request, and the answer that the protocol has for it."""
+    client.send(f"{request}\n")
+    said = line(server, client)
+    assert said == answer, diagnose(
+        "wrong-answer", f"{client.name} sent {request!r} and got {said!r}; the answer is {answer!r}."
+    )
+
+
+def ask_in_vain(server, client, request):
+    """One request that is answered by an error."""
+    client.send(f"{request}\n")
+    said = line(server, client)
+    assert said.startswith("error"), diagnose(
+        "wrong-answer",
+        f"{client.name} sent {request!r} and got {said!r}; the answer is a line that begins with 'error'.",
+    )
+
+
+def joined(server, where="", **options):
+    """A client that has not said anything yet, but has been accepted: what is said from now on is for it too."""
+    client = server.connect(where, **options)
+    server.settle()
+    return client
+
+
+def named(server, name, where=""):
+    """A client that has said its name."""
+    client = server.connect(where)
+    ask(server, client, f"name {name}", "ok")
+    return client
+
+
+def rests(server, slug, fact):
+    """The server lives, and comes to rest."""
+    quiet = server.until(lambda found: all(p.state in ("blocked", "sleeping") for p in found), within=1)
+    assert quiet or not server.program.alive, diagnose(slug, fact)
+
+
+# ---------------------------------------------------------------- requests
+
+
+@points(2)
+def test_finds_characters_in_the_stream(start):
+    """A character that is cut in two by the stream is put together again, also on the Unix-domain socket."""
+    server = serve(start)
+    server.split(
+        "name žöfie\nwho\nquit\n", gives="ok\nžöfie\nbye\n", slug="character-cut-in-two", address=UNIX
+    )
+
+
+@points(1)
+def test_survives_what_is_not_utf_8(start):
+    """Bytes that are no UTF-8 harm nobody, whatever they are answered."""
+    server = serve(start)
+    ann, bob = named(server, "ann"), named(server, "bob", UNIX)
+    for request, most in ((b"\xff\xfe\xfd", 1), (b"say \xc3", 1), (b"name \xf0\x9f", 1), (b"\x80 \x80", 1)):
+        ann.send(request + b"\nsum 1 2\n")
+        said = [line(server, ann)]
+        while said[-1] != "= 3" and len(said) <= most:
+            said.append(line(server, ann))
+        assert said[-1] == "= 3", diagnose(
+            "wrong-answer", f"{ann.name} sent {request!r} and then 'sum 1 2', and got {said}."
+        )
+    bob.send("sum 2 2\n")
+    said = [line(server, bob)]
+    while said[-1] != "= 4" and len(said) < 3:
+        said.append(line(server, bob))
+    assert said[-1] == "= 4", diagnose("wrong-answer", f"{bob.name} asked for 2 + 2 and got {said}.")
+
+
+@points(1)
+def test_survives_requests_without_arguments(start):
+    """A command without its argument is an error for whoever sent it, on the console too, and nothing else."""
+    server = serve(start)
+    client, other = named(server, "ann"), server.connect(UNIX)
+    for request in ("name", "name ", "say", "say ", "sum", "sum ", " "):
+        ask_in_vain(server, client, request)
+    server.send("say\n\ndance\n")
+    server.settle()
+    ask(server, other, "sum 1 2", "= 3")
+    ask(server, client, "who", "ann")
+
+
+@points(1)
+def test_adds_integers_of_64_bits(start):
+    """'sum' takes 64-bit integers, as many as there are, and refuses what is none."""
+    server = serve(start)
+    client = server.connect()
+    most, least = 2**63 - 1, -(2**63)
+    for numbers, total in (
+        ([most], most),
+        ([least], least),
+        ([most, least], -1),
+        ([most, -1, 1], most),
+        ([3000000000, 3000000000], 6000000000),
+        ([*range(300)], 44850),
+    ):
+        ask(server, client, f"sum {' '.join(map(str, numbers))}", f"= {total}")
+    for word in (most + 1, least - 1, 10**30, "1.5", "1x", "x1", "--1"):
+        ask_in_vain(server, client, f"sum 1 {word}")
+    ask_in_vain(server, client, f"sum {most} 1")
+
+
+@points(1)
+def test_serves_endless_lines(start):
+    """A client that sends and sends, and never a newline, is refused once, and delays nobody."""
+    server = serve(start)
+    other = server.connect()
+    for where in ("", UNIX):
+        client = server.connect(where)
+        client.send("say " + "y" * 300_000)
+        client.gone()
+        assert client.unread in ("error line too long\n", ""), diagnose(
+            "line-without-limit", f"A line of 300,000 bytes was answered {client.unread[:200]!r}."
+        )
+        ask(server, other, "sum 1 2", "= 3")
+
+
+# ---------------------------------------------------------------- many clients, much data
+
+
+@points(2)
+def test_serves_200_clients_at_once(start):
+    """200 clients are served at once, and what one says reaches all others."""
+    server = serve(start)
+    clients = []
+    for number in range(200):
+        clients.append(server.connect(UNIX if number % 2 else ""))
+        clients[-1].send(f"name c{number:03}\n")
+        server.settle()
+    for client in clients:
+        said = line(server, client)
+        assert said == "ok", diagnose("wrong-answer", f"{client.name} of 200 said its name and got {said!r}.")
+    ask(server, clients[7], "who", " ".join(f"c{number:03}" for number in range(200)))
+    clients[100].send("say all?\n")
+    for client in clients:
+        if client is not clients[100]:
+            said = line(server, client)
+            assert said == "c100: all?", diagnose(
+                "wrong-answer", f"c100 said 'all?', and {client.name} got {said!r}."
+            )
+
+
+@points(2)
+def test_drops_a_client_that_never_reads(start):
+    """A client for which more than 1 MiB waits is dropped; all others get every line."""
+    server = serve(start)
+    ann, bob = named(server, "ann"), named(server, "bob", UNIX)
+    for name, where in (("eve", UNIX), ("fay", "")):
+        joined(server, where, reading=False).send(f"name {name}\n")
+    for number in range(1600):
+        ann.send(f"say {number:04} {LONG}\n")
+        if number % 100 == 99:
+            server.settle()
+            bob.lines(100)
+    ask(server, ann, "sum 1 2", "= 3")
+    ann.send("who\n")
+    said = line(server, ann)
+    assert said == "ann bob", diagnose(
+        "queue-without-limit",
+        f"6.4 MB were said to two clients that do not read, and 'who' is still answered {said!r}.",
+    )
+
+
+@points(2)
+def test_passes_nobody_over_when_others_are_dropped(start):
+    """When a message makes the server drop some clients, all others still get it."""
+    server = serve(start)
+    ann, clients = named(server, "ann", UNIX), []
+    for number in range(6):
+        clients.append(joined(server, UNIX, reading=bool(number % 2)))
+    readers = clients[1::2]
+    for number in range(400):
+        ann.send(f"say {number:04} {LONG}\n")
+    ask(server, ann, "sum 1 2", "= 3")
+    for reader in readers:
+        numbers = [int(said[5:9]) for said in reader.unread.splitlines() if said.startswith("ann: ")]
+        missing = sorted(set(range(400)) - set(numbers))
+        assert not missing, diagnose(
+            "changed-while-walking",
+            f"While three clients that do not read were dropped, {reader.name} missed "
+            f"{len(missing)} of 400 messages, the first of them number {missing[0] if missing else 0}.",
+        )
+
+
+@points(2)
+def test_keeps_what_a_slow_client_is_to_get(start):
+    """What waits for a slow client arrives whole and in order, on both kinds of socket."""
+    server = serve(start)
+    ann = named(server, "ann")
+    for where in ("", UNIX):
+        slow = joined(server, where, reading=False)
+        for number in range(230):
+            ann.send(f"say {number:03} {LONG}\n")
+        ask(server, ann, "sum 1 2", "= 3")
+        slow.read()
+        for number in range(230):
+            said = slow.line()
+            assert said == f"ann: {number:03} {LONG}", diagnose(
+                "output-lost",
+                f"{slow.name} read late. Line {number} of 230 is not as it was said: it has {len(said)} bytes "
+                f"and begins with {said[:10]!r}; it has {len(LONG) + 9}.",
+            )
+        slow.close()
+        rests(
+            server,
+            "spins-at-end-of-file",
+            "A client has closed its connection, and the server does not rest since.",
+        )
+
+
+@points(2)
+@needs("proc")
+def test_serves_more_clients_than_it_has_descriptors(start):
+    """More clients than descriptors hinder nobody who is being served, nor those who come when some have gone."""
+    server = serve(start)
+    ann, clients = named(server, "ann"), []
+    for number in range(1150):
+        clients.append(server.connect())
+        if number % 50 == 49:
+            server.settle()
+    assert server.program.alive, diagnose("too-many-for-select", "")
+    ask(server, ann, "sum 1 2", "= 3")
+    for client in clients:
+        client.close()
+    rests(
+        server, "spins-without-descriptors", "1150 clients have come and gone, and the server does not rest."
+    )
+    ask(server, server.connect(), "who", "ann")
+
+
+# ---------------------------------------------------------------- clients that go
+
+
+@points(2)
+def test_survives_clients_that_go_unseen(start):
+    """A client that has closed its connection, and is written to before the server has seen that, harms nobody."""
+    server = serve(start)
+    first, ann, last, bob = (joined(server, UNIX) for _ in range(4))
+    ask(server, ann, "name ann", "ok")
+    server.signal(SIGSTOP)
+    server.until(lambda found: all(process.state == "stopped" for process in found))
+    first.close()
+    ann.send("say one\nsay two\nsay three\n")
+    server.until(lambda _: not ann.unsent)
+    last.close()
+    server.signal(SIGCONT)
+    said = [line(server, bob) for _ in range(3)]
+    assert said == ["ann: one", "ann: two", "ann: three"], diagnose(
+        "changed-while-walking",
+        f"While two clients had gone ann said one, two, three; {bob.name} got {said}.",
+    )
+    ask(server, ann, "who", "ann")
+
+
+@points(2)
+def test_begins_each_session_anew(start):
+    """A new client finds nothing of one that has gone, whose descriptor it has: no name, no half line, no output."""
+    server = serve(start)
+    for where in ("", UNIX):
+        old = named(server, "old", where)
+        old.send("sum 1 ")
+        server.settle()
+        old.close()
+        server.settle()
+        new = server.connect(where)
+        new.send("who\n")
+        said = line(server, new)
+        assert said == "", diagnose(
+            "stale-session",
+            f"A client had left half a line. The next one sent 'who' and got {said!r}, not ''.",
+        )
+        new.send("say hello\n")
+        said = line(server, new)
+        assert said.startswith("error"), diagnose(
+            "stale-session",
+            f"A new client said something without a name, and got {said!r} instead of an error.",
+        )
+        new.close()
+    ann, full = named(server, "ann"), joined(server, UNIX, reading=False)
+    for number in range(100):
+        ann.send(f"say {number:03} {LONG}\n")
+    server.settle()
+    full.close()
+    server.settle()
+    new = server.connect(UNIX)
+    assert new.silent(), diagnose(
+        "stale-session", f"A new client got {new.unread[:60]!r}, which was for another."
+    )
+
+
+@points(1)
+@needs("proc")
+def test_leaks_no_descriptor(start):
+    """After clients have gone, in whatever way, the server has no more descriptors open than before."""
+    server = serve(start)
+    named(server, "ann").close()
+    server.settle()
+    before = {(d.number, d.target) for d in server.processes()[0].descriptors}
+    for number in range(5):
+        for how in ("close", "reset", "quit", "shutdown", "too long"):
+            client = named(server, f"c{number}", "" if number % 2 else UNIX)
+            if how in ("quit", "too long"):
+                client.send("quit\n" if how == "quit" else "y" * 5000)
+                client.gone()
+                client.close()
+            else:
+                getattr(client, how)()
+            server.settle()
+    after = [d for d in server.processes()[0].descriptors if (d.number, d.target) not in before]
+    assert not after, diagnose(
+        "descriptor-leaked",
+        f"25 clients have come and gone. The server still has {len(after)} descriptors that it did not have before: "
+        f"{', '.join(str(d.number) for d in after)}.",
+    )
+
+
+# ---------------------------------------------------------------- names in the file system
+
+
+@points(2)
+def test_refuses_a_living_server_s_socket(start, run):
+    """A second server does not take the socket of a living one, and removes nothing that it did not make."""
+    first = serve(start)
+    ask(first, first.connect(UNIX), "sum 1 2", "= 3")
+    second = start("select_server", "--port", "0", "--unix", UNIX, within=3, beside=first)
+    second.program.line()
+    assert not second.out, diagnose(
+        "live-socket-taken-over",
+        f"A server listens at {UNIX}. A second one, for the same path, wrote {second.out!r}.",
+    )
+    second.ended(status=1).says("^select_server")
+    assert first.exists(UNIX), diagnose(
+        "foreign-file-removed", f"A second server was refused, and the first one's {UNIX} is gone."
+    )
+    ask(first, first.connect(UNIX), "sum 1 2", "= 3")
+    first.write("notes", "keep\n")
+    run("select_server", "--port", "0", "--unix", "notes", beside=first, status=1).says("^select_server")
+    assert first.read("notes") == "keep\n", diagnose(
+        "foreign-file-removed", "The path was that of an ordinary file, and the file is gone."
+    )
+
+
+@points(1)
+def test_uses_a_fifo_that_is_there(start):
+    """A FIFO that was there before is used, and is still there at the end."""
+    first = serve(start, "--fifo", "chat.fifo", shared=True)
+    first.stop(SIGKILL, status=None, allow={"killed-by-signal"})
+    second = serve(start, "--fifo", "chat.fifo", beside=first)
+    client = joined(second)
+    with second.writer("chat.fifo") as writer:
+        writer.send("hello\n")
+    said = line(second, client)
+    assert said == "fifo: hello", diagnose(
+        "wrong-answer", f"'hello' came through the FIFO; a client got {said!r}."
+    )
+    second.stop()
+    assert first.exists("chat.fifo"), diagnose(
+        "foreign-file-removed", "The FIFO was there before the server, and is gone after it."
+    )
