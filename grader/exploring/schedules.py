@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from grader.model import Place
+from grader.model import Leftover, Place
 
 # ---------------------------------------------------------------- what a runner is, and what it says
 
@@ -142,6 +142,8 @@ class Trace:
     """Everything that was done, where it was asked for"""
     detail: str = ""
     """What was wrong, where it stalled or broke"""
+    left: tuple[Leftover, ...] = ()
+    """IPC objects that the run left behind: a fact of this run, taken away before the next"""
 
 
 Job = tuple[tuple[str, ...], str]
