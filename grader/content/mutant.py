@@ -39,7 +39,7 @@ class Mutant(Value, frozen=True, kw_only=True):
     fails: dict[str, str]
     """Check to slug: exactly these fail; ``*`` stands for all checks without an entry, an empty slug for none"""
     may: dict[str, str]
-    """Check to slug: these may fail too, since the program itself behaves differently from run to run"""
+    """Check to slugs, with blanks between them: these may fail too, since the program itself varies from run to run"""
 
 
 def load(lab: Lab) -> tuple[Mutant, ...]:
@@ -68,7 +68,8 @@ def _mutant(name: str, table: Any, lab: Lab, path: Path) -> Mutant:
         )
     for key, declared in (("fails", entry.fails), ("may", entry.may)):
         for check, slug in declared.items():
-            _declared(f"{name}.{key}.{check}", check, slug, lab, path, optional=key == "may")
+            for each in slug.split() if key == "may" and slug else [slug]:
+                _declared(f"{name}.{key}.{check}", check, each, lab, path, optional=key == "may")
     if not any(entry.fails.values()):
         raise Fault(
             "names no check that notices the fault", where=path, key=f"{name}.fails",

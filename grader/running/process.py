@@ -523,10 +523,9 @@ class Program:
         while not condition(patience):
             if self._pidfd == -1:
                 return Outcome.ENDED
-            if self._spun:
-                return Outcome.SPUN
-            if patience.over:
-                return Outcome.TIMED_OUT
+            if self._spun or patience.over:
+                self.look()  # what it did, and how much of the processor it used, is why it is out of time
+                return Outcome.SPUN if self._spun else Outcome.TIMED_OUT
             self._serve(step)
             step = min(step * 1.5, 0.02)
         return Outcome.REACHED

@@ -44,6 +44,8 @@ def test_a_star_stands_for_all_other_checks_and_an_empty_slug_for_none(root: Pat
 def test_a_mutant_may_fail_more(root: Path) -> None:
     (mutant,) = load(root, GOOD + 'may.test_copies = "wrong-output"\n')
     assert mutant.may == {"test_copies": "wrong-output"}
+    (mutant,) = load(root, GOOD + 'may.test_copies = "wrong-output no-output"\n')
+    assert mutant.may == {"test_copies": "wrong-output no-output"}
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,7 @@ def test_a_mutant_may_fail_more(root: Path) -> None:
         (GOOD + 'may.test_x = "wrong-output"\n', ("forgets-to-flush.may.test_x: is no check",)),
         (GOOD + 'may."*" = "wrong-output"\n', ("forgets-to-flush.may.*: ", "name each check")),
         (GOOD + 'may.test_copies = ""\n', ("forgets-to-flush.may.test_copies: ", "name the diagnosis")),
+        (GOOD + 'may.test_copies = "no-output zebra"\n', ("forgets-to-flush.may.test_copies: 'zebra' is no",)),
         (GOOD.replace('fails.test_answers = "output-held-back"\n', "fails = {}\n"), ("forgets-to-flush.fails: ", "at least one")),
         (GOOD.replace('"output-held-back"', '""'), ("forgets-to-flush.fails: ", "at least one")),
         (GOOD.replace("fails.test", "fials.test"), ("forgets-to-flush.fials: unknown key", "did you mean fails?")),
