@@ -13,9 +13,12 @@ verdict comes only from what the program does then.
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import stat
 import struct
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,15 +30,19 @@ from grader.model import Place, SourceFile
 
 _SHIMS = Path(__file__).with_name("shims")
 
-CALLS = (
-    "pause", "sigwait", "sigwaitinfo", "sigtimedwait", "sigsuspend", "select", "poll", "ppoll", "pselect",
-    "epoll_wait", "epoll_pwait", "accept", "_accept", "accept4", "connect", "recv", "recvfrom", "recvmsg", "recv_into",
-    "read", "readv", "readinto", "readline", "readlines", "fgets", "fgetc", "getline", "fread", "input", "wait",
-    "wait3", "wait4", "waitpid", "waitid", "sleep", "usleep", "nanosleep", "clock_nanosleep", "flock", "lockf",
-    "sem_wait", "sem_timedwait", "semop", "msgrcv", "msgsnd", "mq_receive", "mq_send", "receive",
+PYTHON_CALLS = (
+    "pause", "sigwait", "sigwaitinfo", "sigtimedwait", "select", "poll", "accept", "_accept", "connect", "recv",
+    "recvfrom", "recvmsg", "recv_into", "read", "readv", "readinto", "readline", "readlines", "input", "wait",
+    "wait3", "wait4", "waitpid", "waitid", "sleep", "flock", "lockf", "receive",
 )  # fmt: skip
-"""Functions that may block, by the name under which Python or C calls them. No locks: a handler that takes the
-lock of a `threading.Event` while its owner does is a fault of no student's."""
+"""Functions that may wait, by the names under which Python calls them. No locks: that a handler sets a
+`threading.Event` whose lock the main thread has is the library's fault."""
+
+
+@functools.cache
+def c_calls() -> tuple[str, ...]:
+    """The same for C: what the shim redirects."""
+    return tuple(name.decode() for name in re.findall(rb"^WRAP\([^,]+, (\w+), ", c_shim(), re.MULTILINE))
 
 
 class Kind(IntEnum):
@@ -129,6 +136,10 @@ _MOST = 65536
 """Points that are remembered of one run"""
 
 
+Entry = tuple[int, int, int]
+"""What the board says of a point: where it is, its kind, and the index of the call"""
+
+
 class Board:
     """The grader's side of the shared file.
 
@@ -163,7 +174,7 @@ class Board:
         number = int.from_bytes(self._read(4, 4), "little")
         return State(number) if number in set(State) else State.ABSENT
 
-    def passed(self) -> list[tuple[int, int, int]]:
+    def passed(self) -> list[Entry]:
         """The points of the counting run in their order: where, kind, index of the call."""
         count = min(int.from_bytes(self._read(4, 8), "little"), _MOST)
         data = self._read(count * _ENTRY, _HEAD)
@@ -185,16 +196,32 @@ def python_files(files: Iterable[SourceFile], driver: str) -> tuple[str, ...]:
     return tuple(name for name in names if not any(letter.isspace() for letter in name))
 
 
+def c_files(files: Iterable[SourceFile], driver: str) -> tuple[str, ...]:
+    """The student's own sources."""
+    return tuple(sorted(f.path for f in files if f.path.endswith((".c", ".h")) and f.path != driver))
+
+
 def shim() -> SourceFile:
     """The shim of a Python program, as the file that the interpreter imports at its start."""
     return SourceFile(path="sitecustomize.py", data=(_SHIMS / "signals.py").read_bytes())
 
 
+def c_shim() -> bytes:
+    """The shim of a C program, which is built with it (`grader.running.preparation.instrumented`)."""
+    return (_SHIMS / "signals.c").read_bytes()
+
+
 def plan(
-    signals: Sequence[Signals], *, from_start: bool, files: Sequence[str] = (), target: Point | None = None
+    signals: Sequence[Signals],
+    *,
+    from_start: bool,
+    calls: Sequence[str],
+    files: Sequence[str] = (),
+    target: Point | None = None,
 ) -> tuple[SourceFile, ...]:
     """What the shim is told, and an empty board.
 
+    :param calls: the functions that may wait; an entry of the board has the index
     :param from_start: count as soon as the program deals with the signal, not only when the board is armed
     :param files: the student's own modules
     :param target: where the signal is raised; none to count only
@@ -203,10 +230,10 @@ def plan(
         " ".join(["signals", *(str(int(number)) for number in signals)]),
         f"from {'start' if from_start else 'board'}",
         " ".join(["files", *files]),
-        " ".join(["calls", *CALLS]),
+        " ".join(["calls", *calls]),
     ]
     if target is not None and target.kind is not Kind.REST:
-        call = CALLS.index(target.call) if target.call else 0
+        call = calls.index(target.call) if target.call else 0
         outside = target.kind is Kind.DURING
         kind = Kind.BEFORE if outside else target.kind
         lines.append(f"target {target.where} {kind.value} {call} {target.earlier} {int(outside)}")
@@ -221,25 +248,25 @@ def plan(
 
 
 def found(
-    passed: Iterable[tuple[int, int, int]], places: Mapping[int, tuple[Place, str]]
+    passed: Iterable[Entry], places: Mapping[int, tuple[Place, str]], calls: Sequence[str]
 ) -> tuple[Point, ...]:
     """The points of a counting run, each with how often the program had come by before.
 
     :param places: the line of each place, and the letter of the spot within it
     """
-    seen: Counter[tuple[int, int, int]] = Counter()
+    seen: Counter[Entry] = Counter()
     points = []
     for where, kind, call in passed:
-        if where in places and kind <= Kind.AFTER and call < len(CALLS):
+        if where in places and kind <= Kind.AFTER and call < len(calls):
             place, spot = places[where]
-            name = CALLS[call] if kind else ""
+            name = calls[call] if kind else ""
             points.append(Point(Kind(kind), where, name, seen[where, kind, call], place, spot))
             seen[where, kind, call] += 1
     return tuple(points)
 
 
-def lines_of(passed: Iterable[tuple[int, int, int]], files: Sequence[str]) -> dict[int, tuple[Place, str]]:
-    """The place of each entry of a Python program."""
+def python_places(passed: Iterable[Entry], files: Sequence[str]) -> dict[int, tuple[Place, str]]:
+    """The line of each place of a Python program."""
     places = {}
     for where in {entry[0] for entry in passed}:
         index, line = where >> 32, where & 0xFFFFFFFF
@@ -248,20 +275,63 @@ def lines_of(passed: Iterable[tuple[int, int, int]], files: Sequence[str]) -> di
     return places
 
 
+_ROW = re.compile(rb"^(?:\./)?(\S+)\s+(\d{1,6})\s+(0x[0-9a-f]{1,16})\b", re.MULTILINE)
+
+
+def c_places(passed: Iterable[Entry], files: Sequence[str], table: bytes) -> dict[int, tuple[Place, str]]:
+    """The line of each place of a C program, and which of several on one line it is.
+
+    :param table: the compiler's line table (objdump --dwarf=decodedline); what it says comes from a hostile program
+    """
+    rows = {
+        int(start, 16): (name.decode(errors="replace"), int(line))
+        for name, line, start in _ROW.findall(table)
+    }
+    starts = sorted(rows)
+    spots: Counter[Place] = Counter()
+    places = {}
+    for where in sorted({entry[0] for entry in passed}):
+        index = bisect_right(starts, where - 1)  # a return address is behind its call
+        if not index:
+            continue
+        name, line = rows[starts[index - 1]]
+        if name in files:
+            place = Place(file=name, line=line)
+            places[where] = (place, _letters(spots[place]))
+            spots[place] += 1
+    return places
+
+
+def _letters(number: int) -> str:
+    """Nothing, b, c … z, bb, bc …"""
+    word = ""
+    while number:
+        number, digit = divmod(number, 26)
+        word = "abcdefghijklmnopqrstuvwxyz"[digit] + word
+    return word
+
+
 def choose(points: Sequence[Point], most: int, *, interrupts: bool = False) -> tuple[Point, ...]:
     """The points that are tried, in the order in which the program comes to them: always the same ones.
 
-    First where every loss shows, before and in calls that may block; then the first time of each line, spread
-    evenly if there are too many; then the last times.
+    First where most losses show, before and in calls that may wait; then the first time of each line, spread
+    evenly if there are too many, and of further spots on it; then the last times.
 
-    :param interrupts: also try each blocking call while it blocks (C: it ends with EINTR)
+    :param interrupts: also try each such call while it waits (C: it ends with EINTR)
     """
     first = [point for point in points if not point.earlier]
     last = list({(point.where, point.kind, point.call): point for point in points}.values())
     groups: list[list[Point]] = [[point for point in first if point.kind is Kind.BEFORE]]
     if interrupts:
         groups.append([_during(point) for point in groups[0]])
-    groups.append([point for point in first if point.kind is Kind.LINE])
+    known: set[Place | None] = set()
+    lines: list[Point] = []
+    spots: list[Point] = []
+    for point in first:
+        if point.kind is Kind.LINE:
+            (spots if point.place in known else lines).append(point)
+            known.add(point.place)
+    groups += [lines, spots]
     groups.append([point for point in first if point.kind is Kind.AFTER])
     groups.append([point for point in last if point.earlier])
     chosen: list[Point] = []

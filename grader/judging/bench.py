@@ -13,7 +13,7 @@ from grader.content import lab as labs
 from grader.judging import explain
 from grader.model import Diagnosis, Lab, Level, SourceFile
 from grader.running import preparation
-from grader.running.preparation import DRIVER, Prepared
+from grader.running.preparation import DRIVER, Instrumented, Prepared
 from grader.running.process import Program
 from grader.running.waitgraph import Roles
 
@@ -37,6 +37,14 @@ class Workshop:
 
     def __init__(self, lab: Lab, prepared: Prepared):
         self.lab, self.prepared = lab, prepared
+        self._instrumented: dict[tuple[str, bytes, bool], Instrumented] = {}
+
+    def instrumented(self, name: str, hooks: bytes, *, jumps: bool = False) -> Instrumented:
+        """The C program that `named` gives, built once more with hooks (`grader.running.preparation`)."""
+        key = (name, hooks, jumps)
+        if key not in self._instrumented:
+            self._instrumented[key] = preparation.instrumented(self.named(name), hooks, jumps=jumps)
+        return self._instrumented[key]
 
     @cached_property
     def driver(self) -> Prepared | None:

@@ -21,7 +21,7 @@ from grader.judging import clients, explain
 from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Text
 from grader.judging.fixtures import Started
 from grader.judging.vocabulary import Named, named
-from grader.model import CheckInfo, Diagnosis, Language, Level, Process, State, Turn
+from grader.model import CheckInfo, Diagnosis, Language, Level, Place, Process, State, Turn
 from grader.running.preparation import DRIVER, Prepared
 from grader.running.process import Outcome, Program
 from grader.running.sandbox import SandboxError
@@ -151,15 +151,13 @@ class _Exploration:
 
     def __init__(self, bench: Bench, setup: _Setup, label: str):
         self._bench, self._setup, self._label = bench, setup, label
-        self._prepared = _followed(bench.workshop.named(setup.argv[0]))
-        own = self._prepared.recipe.files
-        self._files = signals.python_files(own, f"{DRIVER}.py")
-        self._sources = {f.path: f.data.decode(errors="replace") for f in own if f.path in self._files}
+        self._followed = _followed(bench, setup.argv[0])
+        self._sources = self._followed.sources
 
     def explore(self) -> Explored:
         """Try the chosen points; the first at which the promise is broken fails the check."""
         found, rest = self._count()
-        chosen = signals.choose(found, self._setup.points - 1)
+        chosen = signals.choose(found, self._setup.points - 1, interrupts=self._followed.interrupts)
         tried, followed, unsteady = 0, 0, 0
         with contextlib.closing(self._trials([*chosen, *rest])) as trials:
             for trial in trials:
@@ -199,7 +197,7 @@ class _Exploration:
         program = trial.server.program
         outcome = program.settle()
         passed = trial.board.passed()
-        found = signals.found(passed, signals.lines_of(passed, self._files))
+        found = signals.found(passed, self._followed.places(passed), self._followed.calls)
         if outcome is Outcome.REACHED:
             rest = (_resting(program, found),)
             self._bench.discard(program)
@@ -233,10 +231,11 @@ class _Exploration:
 
     def _launch(self, point: Point | None) -> _Trial:
         setup = self._setup
+        prepared = self._followed.prepared
         probe = signals.plan(
-            setup.signals, from_start=setup.after is None, files=self._files, target=point
+            setup.signals, from_start=setup.after is None, calls=self._followed.calls,
+            files=self._followed.files, target=point,
         )  # fmt: skip
-        prepared = self._prepared
         recipe = replace(prepared.recipe, probe=(*prepared.recipe.probe, *probe))
         program = self._bench.launch(
             setup.argv, stdin=setup.stdin, within=setup.within, files=setup.files,
@@ -348,13 +347,60 @@ class _Exploration:
         return CheckFailed(diagnosis, expected=error.expected, observed=error.observed)
 
 
-def _followed(prepared: Prepared) -> Prepared:
+Places = Callable[[Sequence[signals.Entry]], Mapping[int, tuple[Place, str]]]
+
+
+@dataclass(frozen=True)
+class _Followed:
     """The program in a form whose points are counted."""
+
+    prepared: Prepared
+    calls: tuple[str, ...]
+    """What may wait"""
+    files: tuple[str, ...]
+    """The student's own"""
+    places: Places
+    """The lines of a counting run"""
+    interrupts: bool
+    """Whether a call that is interrupted ends with EINTR; Python begins it again (PEP 475)"""
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The text of the student's files."""
+        own = (file for file in self.prepared.recipe.files if file.path in self.files)
+        return {file.path: file.data.decode(errors="replace") for file in own}
+
+
+def _followed(bench: Bench, name: str) -> _Followed:
+    """The program that a check starts by this name, made ready to be followed.
+
+    :raises CheckSkipped: if that cannot be
+    :raises SandboxError: if it cannot be built with the shim
+    """
+    prepared = bench.workshop.named(name)
     if prepared.recipe.level is not Level.FULL:
         raise CheckSkipped("signals at every point need isolation level 1 (see proclab doctor)")
-    if prepared.language is not Language.PYTHON:
+    if prepared.language is Language.PYTHON:
+        files = signals.python_files(prepared.recipe.files, f"{DRIVER}.py")
+        recipe = replace(prepared.recipe, probe=(signals.shim(),))
+        return _Followed(
+            replace(prepared, recipe=recipe), signals.PYTHON_CALLS, files,
+            lambda passed: signals.python_places(passed, files), False,
+        )  # fmt: skip
+    if prepared.language is not Language.C:
         raise CheckSkipped(f"the lines of a {prepared.language.value} submission cannot be followed")
-    return replace(prepared, recipe=replace(prepared.recipe, probe=(signals.shim(),)))
+    built = bench.workshop.instrumented(name, signals.c_shim(), jumps=True)
+    if built.prepared.build is not None:
+        words = built.prepared.build.stderr.decode(errors="replace")
+        raise SandboxError(f"the program cannot be built with the shim: {words[-400:]}")
+    own = signals.c_files(prepared.recipe.files, f"{DRIVER}.c")
+    return _Followed(
+        built.prepared,
+        signals.c_calls(),
+        own,
+        lambda passed: signals.c_places(passed, own, built.lines),
+        True,
+    )
 
 
 def _asleep(program: Program) -> bool:

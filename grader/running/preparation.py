@@ -121,26 +121,28 @@ _HOOKS = "proclab-hooks"
 _OBJECT_FLAGS = "-std=gnu17 -O1 -g -pthread -fno-pie -U_FORTIFY_SOURCE -w"
 
 
-def instrumented(prepared: Prepared, hooks: bytes) -> Instrumented:
+def instrumented(prepared: Prepared, hooks: bytes, *, jumps: bool = False) -> Instrumented:
     """Build a C submission (or the lab's driver with it) once more, for an explorer.
 
     The compiler puts a call before every access to memory (-fsanitize=thread), and the linker redirects the
     functions that the hooks stand in for. Addresses are the same in each run (no PIE), so they can be named.
 
     :param hooks: C source that defines the calls, and ``WRAP(type, name, ...)`` for each redirected function
+    :param jumps: also a call at every place to which the program can jump (-fsanitize-coverage=trace-pc)
     :raises ValueError: for a submission that is not in C
     """
     if prepared.language is not Language.C:
         raise ValueError("only C can be instrumented")
     program = prepared.argv[0].removeprefix("./")
     student = " -Dmain=student_main" if program == DRIVER else ""
+    sanitize = "-fsanitize=thread" + (" -fsanitize-coverage=trace-pc" if jumps else "")
     steps = [
-        f"gcc {_OBJECT_FLAGS} -fsanitize=thread{student} -c -o {_HOOKS}-{index}.o {shlex.quote(source)}"
+        f"gcc {_OBJECT_FLAGS} {sanitize}{student} -c -o {_HOOKS}-{index}.o {shlex.quote(source)}"
         for index, source in enumerate(prepared.sources)
     ]
     objects = [f"{_HOOKS}-{index}.o" for index in range(len(prepared.sources))]
     if program == DRIVER:
-        steps.append(f"gcc {_OBJECT_FLAGS} -fsanitize=thread -c -o {_HOOKS}-driver.o {DRIVER}.c")
+        steps.append(f"gcc {_OBJECT_FLAGS} {sanitize} -c -o {_HOOKS}-driver.o {DRIVER}.c")
         objects.append(f"{_HOOKS}-driver.o")
     wrapped = re.findall(rb"\bWRAP\([^,]+, (\w+), ", hooks)
     redirect = " ".join(f"-Wl,--wrap={name.decode()}" for name in [b"main", *wrapped])
