@@ -90,9 +90,9 @@ def count(server):
 
 
 def rests(server, slug, fact):
-    """The server lives, and comes to rest."""
-    quiet = server.until(lambda found: all(p.state in ("blocked", "sleeping") for p in found), within=1)
-    assert quiet or not server.program.alive, diagnose(slug, fact)
+    """The server comes to rest. If it has ended instead, the next request tells why."""
+    outcome = server.program.settle(within=1)
+    assert outcome.name == "REACHED" or not server.program.alive, diagnose(slug, fact)
 
 
 # ---------------------------------------------------------------- the protocol
