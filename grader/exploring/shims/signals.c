@@ -293,58 +293,89 @@ static void around(const char *name, uintptr_t where, enum kind kind)
             point(where, kind, (uint32_t) index);
 }
 
-#define AROUND(name, arguments) \
+/* Whether a call on this descriptor can wait: regular files never let one wait. */
+static bool waits(int file)
+{
+    struct stat status;
+    int error = errno, flags = followed ? fcntl(file, F_GETFL) : -1;
+    bool answer = flags >= 0 && !(flags & O_NONBLOCK) && fstat(file, &status) == 0 && !S_ISREG(status.st_mode);
+    errno = error;
+    return answer;
+}
+
+static bool waits_to_read(FILE *file) { return waits(fileno(file)); }
+static bool some_time(const struct timespec *limit) { return limit == NULL || limit->tv_sec != 0 || limit->tv_nsec != 0; }
+
+#define AROUND_IF(condition, name, arguments) \
     { \
-        around(#name, HERE, BEFORE); \
+        bool may_wait = condition; \
+        if (may_wait) \
+            around(#name, HERE, BEFORE); \
         __auto_type result = __real_##name arguments; \
-        around(#name, HERE, AFTER); \
+        if (may_wait) \
+            around(#name, HERE, AFTER); \
         return result; \
     }
+#define AROUND(name, arguments) AROUND_IF(true, name, arguments)
 
 WRAP(int, pause, (void)) AROUND(pause, ())
 WRAP(int, sigsuspend, (const sigset_t *mask)) AROUND(sigsuspend, (mask))
 WRAP(int, sigwait, (const sigset_t *set, int *number)) AROUND(sigwait, (set, number))
 WRAP(int, sigwaitinfo, (const sigset_t *set, siginfo_t *info)) AROUND(sigwaitinfo, (set, info))
 WRAP(int, sigtimedwait, (const sigset_t *set, siginfo_t *info, const struct timespec *limit))
-    AROUND(sigtimedwait, (set, info, limit))
+    AROUND_IF(some_time(limit), sigtimedwait, (set, info, limit))
 
-WRAP(int, select, (int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *limit)) AROUND(select, (n, r, w, e, limit))
+WRAP(int, select, (int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *limit))
+    AROUND_IF(limit == NULL || limit->tv_sec != 0 || limit->tv_usec != 0, select, (n, r, w, e, limit))
 WRAP(int, pselect, (int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *limit, const sigset_t *mask))
-    AROUND(pselect, (n, r, w, e, limit, mask))
-WRAP(int, poll, (struct pollfd *set, nfds_t n, int limit)) AROUND(poll, (set, n, limit))
+    AROUND_IF(some_time(limit), pselect, (n, r, w, e, limit, mask))
+WRAP(int, poll, (struct pollfd *set, nfds_t n, int limit)) AROUND_IF(limit != 0, poll, (set, n, limit))
 WRAP(int, ppoll, (struct pollfd *set, nfds_t n, const struct timespec *limit, const sigset_t *mask))
-    AROUND(ppoll, (set, n, limit, mask))
+    AROUND_IF(some_time(limit), ppoll, (set, n, limit, mask))
 WRAP(int, epoll_wait, (int set, struct epoll_event *events, int n, int limit))
-    AROUND(epoll_wait, (set, events, n, limit))
+    AROUND_IF(limit != 0, epoll_wait, (set, events, n, limit))
 WRAP(int, epoll_pwait, (int set, struct epoll_event *events, int n, int limit, const sigset_t *mask))
-    AROUND(epoll_pwait, (set, events, n, limit, mask))
+    AROUND_IF(limit != 0, epoll_pwait, (set, events, n, limit, mask))
 
-WRAP(int, accept, (int listener, struct sockaddr *who, socklen_t *size)) AROUND(accept, (listener, who, size))
+WRAP(int, accept, (int listener, struct sockaddr *who, socklen_t *size))
+    AROUND_IF(waits(listener), accept, (listener, who, size))
 WRAP(int, accept4, (int listener, struct sockaddr *who, socklen_t *size, int flags))
-    AROUND(accept4, (listener, who, size, flags))
-WRAP(int, connect, (int file, const struct sockaddr *to, socklen_t size)) AROUND(connect, (file, to, size))
-WRAP(ssize_t, recv, (int file, void *data, size_t size, int flags)) AROUND(recv, (file, data, size, flags))
+    AROUND_IF(waits(listener), accept4, (listener, who, size, flags))
+WRAP(int, connect, (int file, const struct sockaddr *to, socklen_t size))
+    AROUND_IF(waits(file), connect, (file, to, size))
+WRAP(ssize_t, recv, (int file, void *data, size_t size, int flags))
+    AROUND_IF(!(flags & MSG_DONTWAIT) && waits(file), recv, (file, data, size, flags))
 WRAP(ssize_t, recvfrom, (int file, void *data, size_t size, int flags, struct sockaddr *from, socklen_t *length))
-    AROUND(recvfrom, (file, data, size, flags, from, length))
-WRAP(ssize_t, recvmsg, (int file, struct msghdr *message, int flags)) AROUND(recvmsg, (file, message, flags))
-WRAP(ssize_t, send, (int file, const void *data, size_t size, int flags)) AROUND(send, (file, data, size, flags))
+    AROUND_IF(!(flags & MSG_DONTWAIT) && waits(file), recvfrom, (file, data, size, flags, from, length))
+WRAP(ssize_t, recvmsg, (int file, struct msghdr *message, int flags))
+    AROUND_IF(!(flags & MSG_DONTWAIT) && waits(file), recvmsg, (file, message, flags))
+WRAP(ssize_t, send, (int file, const void *data, size_t size, int flags))
+    AROUND_IF(!(flags & MSG_DONTWAIT) && waits(file), send, (file, data, size, flags))
 
-WRAP(ssize_t, read, (int file, void *data, size_t size)) AROUND(read, (file, data, size))
-WRAP(ssize_t, readv, (int file, const struct iovec *pieces, int n)) AROUND(readv, (file, pieces, n))
-WRAP(ssize_t, write, (int file, const void *data, size_t size)) AROUND(write, (file, data, size))
-WRAP(char *, fgets, (char *line, int size, FILE *file)) AROUND(fgets, (line, size, file))
-WRAP(int, fgetc, (FILE *file)) AROUND(fgetc, (file))
-WRAP(int, getc, (FILE *file)) AROUND(getc, (file))
-WRAP(int, getchar, (void)) AROUND(getchar, ())
-WRAP(ssize_t, getline, (char **line, size_t *size, FILE *file)) AROUND(getline, (line, size, file))
-WRAP(size_t, fread, (void *data, size_t size, size_t n, FILE *file)) AROUND(fread, (data, size, n, file))
+WRAP(ssize_t, read, (int file, void *data, size_t size)) AROUND_IF(waits(file), read, (file, data, size))
+WRAP(ssize_t, readv, (int file, const struct iovec *pieces, int n))
+    AROUND_IF(waits(file), readv, (file, pieces, n))
+WRAP(ssize_t, write, (int file, const void *data, size_t size))
+    AROUND_IF(waits(file), write, (file, data, size))
+WRAP(char *, fgets, (char *line, int size, FILE *file))
+    AROUND_IF(waits_to_read(file), fgets, (line, size, file))
+WRAP(int, fgetc, (FILE *file)) AROUND_IF(waits_to_read(file), fgetc, (file))
+WRAP(int, getc, (FILE *file)) AROUND_IF(waits_to_read(file), getc, (file))
+WRAP(int, getchar, (void)) AROUND_IF(waits_to_read(stdin), getchar, ())
+WRAP(ssize_t, getline, (char **line, size_t *size, FILE *file))
+    AROUND_IF(waits_to_read(file), getline, (line, size, file))
+WRAP(size_t, fread, (void *data, size_t size, size_t n, FILE *file))
+    AROUND_IF(waits_to_read(file), fread, (data, size, n, file))
 
 WRAP(pid_t, wait, (int *status)) AROUND(wait, (status))
-WRAP(pid_t, waitpid, (pid_t pid, int *status, int options)) AROUND(waitpid, (pid, status, options))
-WRAP(pid_t, wait3, (int *status, int options, struct rusage *usage)) AROUND(wait3, (status, options, usage))
+WRAP(pid_t, waitpid, (pid_t pid, int *status, int options))
+    AROUND_IF(!(options & WNOHANG), waitpid, (pid, status, options))
+WRAP(pid_t, wait3, (int *status, int options, struct rusage *usage))
+    AROUND_IF(!(options & WNOHANG), wait3, (status, options, usage))
 WRAP(pid_t, wait4, (pid_t pid, int *status, int options, struct rusage *usage))
-    AROUND(wait4, (pid, status, options, usage))
-WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options)) AROUND(waitid, (type, id, info, options))
+    AROUND_IF(!(options & WNOHANG), wait4, (pid, status, options, usage))
+WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options))
+    AROUND_IF(!(options & WNOHANG), waitid, (type, id, info, options))
 
 WRAP(unsigned, sleep, (unsigned seconds)) AROUND(sleep, (seconds))
 WRAP(int, usleep, (useconds_t time)) AROUND(usleep, (time))
@@ -355,11 +386,13 @@ WRAP(int, clock_nanosleep, (clockid_t clock, int flags, const struct timespec *t
 WRAP(int, flock, (int file, int operation)) AROUND(flock, (file, operation))
 WRAP(int, lockf, (int file, int operation, off_t size)) AROUND(lockf, (file, operation, size))
 WRAP(int, sem_wait, (sem_t *semaphore)) AROUND(sem_wait, (semaphore))
-WRAP(int, sem_timedwait, (sem_t *semaphore, const struct timespec *until)) AROUND(sem_timedwait, (semaphore, until))
+WRAP(int, sem_timedwait, (sem_t *semaphore, const struct timespec *until))
+    AROUND(sem_timedwait, (semaphore, until))
 WRAP(int, semop, (int set, struct sembuf *operations, size_t n)) AROUND(semop, (set, operations, n))
 WRAP(ssize_t, msgrcv, (int queue, void *message, size_t size, long type, int flags))
-    AROUND(msgrcv, (queue, message, size, type, flags))
-WRAP(int, msgsnd, (int queue, const void *message, size_t size, int flags)) AROUND(msgsnd, (queue, message, size, flags))
+    AROUND_IF(!(flags & IPC_NOWAIT), msgrcv, (queue, message, size, type, flags))
+WRAP(int, msgsnd, (int queue, const void *message, size_t size, int flags))
+    AROUND_IF(!(flags & IPC_NOWAIT), msgsnd, (queue, message, size, flags))
 WRAP(ssize_t, mq_receive, (mqd_t queue, char *message, size_t size, unsigned *priority))
     AROUND(mq_receive, (queue, message, size, priority))
 WRAP(int, mq_send, (mqd_t queue, const char *message, size_t size, unsigned priority))
@@ -374,8 +407,14 @@ WRAP(int, open, (const char *path, int flags, ...))
         mode = va_arg(more, mode_t);
         va_end(more);
     }
-    around("open", HERE, BEFORE);
+    struct stat status;
+    int error = errno;
+    bool may_wait = !(flags & O_NONBLOCK) && stat(path, &status) == 0 && S_ISFIFO(status.st_mode);
+    errno = error;
+    if (may_wait)
+        around("open", HERE, BEFORE);
     int result = __real_open(path, flags, mode);
-    around("open", HERE, AFTER);
+    if (may_wait)
+        around("open", HERE, AFTER);
     return result;
 }
