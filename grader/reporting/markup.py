@@ -19,8 +19,8 @@ class Markup(str):
     __slots__ = ()
 
 
-Child = str | None | Iterable[str | None]
-"""Content of an element: markup stays, other text is escaped, nothing is left out"""
+Child = str | None | Iterable["Child"]
+"""Content of an element: markup stays, other text is escaped, None is nothing"""
 
 
 def escaped(text: str) -> Markup:
@@ -35,15 +35,12 @@ def escaped(text: str) -> Markup:
 
 def joined(*children: Child) -> Markup:
     """Several pieces as one."""
-    parts: list[str] = []
-    for child in children:
-        for each in (child,) if isinstance(child, str) else child or ():
-            if each is not None:
-                parts.append(escaped(each))
-    return Markup("".join(parts))
+    return Markup(
+        "".join(escaped(child) if isinstance(child, str) else joined(*(child or ())) for child in children)
+    )
 
 
-def element(name: str, *children: Child, **attributes: str | float | bool | None) -> Markup:
+def element(name: str, /, *children: Child, **attributes: str | float | bool | None) -> Markup:
     """``element("p", "a < b", class_="pl-x")`` is ``<p class="pl-x">a &lt; b</p>``.
 
     A trailing underscore of an attribute's name is dropped, others become hyphens. An attribute that is None
