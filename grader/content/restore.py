@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.content import brief, notebook
-from grader.model import Fault, Lab
+from grader.model import Fault, Lab, Submission
 
 _MOST_OTHERS = 100
 _MOST_OTHER_BYTES = 200_000
@@ -31,6 +31,17 @@ def wrap(lab: Lab, files: Iterable[tuple[str, bytes]]) -> bytes:
     book = _release(lab)
     _put_files(lab, book, dict(files), Path(lab.slug))
     return _written(book)
+
+
+def wrap_submission(submission: Submission, lab: Lab) -> bytes:
+    """The lab's notebook around a submission of any form; what is no text stands there as a remark."""
+    files = [(file.path, file.data) for file in submission.files]
+    try:
+        return wrap(lab, files)
+    except Fault:
+        names = ", ".join(name for name, _ in files[:20])
+        remark = f"# Handed in as {submission.language.value}: {names}\n# What became of it stands below.\n"
+        return wrap(lab, [(next(iter(lab.files.values())), remark.encode())])
 
 
 def restore(lab: Lab, data: bytes, where: Path) -> tuple[bytes, Fault | None]:
