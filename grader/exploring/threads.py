@@ -17,9 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from grader.exploring.schedules import Came, Job, Op, Step, Trace, Waiting
+from grader.exploring.schedules import Budget, Came, Job, Op, Step, Trace, Waiting
 from grader.exploring.shims.forkserver import HEAD, READY
-from grader.model import Place
+from grader.model import Level, Place
 from grader.running.preparation import Prepared
 from grader.running.process import Outcome, Program
 from grader.running.sandbox import SandboxError
@@ -86,7 +86,9 @@ class _Server:
             (f"grader.exploring.{name.removesuffix('.py').replace('/', '.')}", (folder / name).read_text())
             for name in _SHIMS
         ]
-        options = json.dumps({"entry": entry, "modules": modules, "server": number}).encode()
+        private = prepared.recipe.level is Level.FULL
+        options = {"entry": entry, "modules": modules, "server": number, "private": private}
+        head = json.dumps(options).encode()
         recipe = replace(
             prepared.recipe,
             history=False,
@@ -97,7 +99,7 @@ class _Server:
             "/usr/bin/env", "PYTHONHASHSEED=0", "MALLOC_ARENA_MAX=1", *prepared.argv[:-1], "-c", _BOOT,
         ]  # fmt: skip
         self.program = Program(recipe, argv, stdin=None, within=_PATIENCE_S)
-        self.program.send(b"%8d" % len(options) + options)
+        self.program.send(b"%8d" % len(head) + head)
         self._ready = False
 
     def send(self, number: int, job: Job, story: bool) -> None:
@@ -215,6 +217,11 @@ class Threads:
         self._count = max(1, min(servers, len(os.sched_getaffinity(0))))
         self._servers: dict[int, _Server] = {}
         self._numbers = itertools.count(1)
+
+    @property
+    def budget(self) -> Budget:
+        """Two or three milliseconds a run."""
+        return Budget()
 
     def _server(self, index: int) -> _Server:
         if index not in self._servers:

@@ -22,6 +22,7 @@ import mmap
 import os
 import random
 import resource
+import shutil
 import signal
 import struct
 import sys
@@ -60,9 +61,10 @@ class Server:
 
     :param entry: its main file
     :param folder: where its files lie
+    :param private: /tmp and /dev/shm are the sandbox's own, so what a run leaves there can be taken away
     """
 
-    def __init__(self, entry: str, folder: str):
+    def __init__(self, entry: str, folder: str, private: bool):
         self._path = os.path.join(folder, entry)
         self._entry, self._folder = entry, folder
         texts = {}
@@ -74,6 +76,8 @@ class Server:
                         texts[path] = file.read()
         self.sources = Sources(texts, folder)
         self._shared = mmap.mmap(-1, _SHARED)
+        places = [folder, *(("/dev/shm", "/tmp") if private else ())]  # noqa: S108
+        self._before = {place: set(os.listdir(place)) for place in places}
         _import_beforehand(texts)
         _find_compiled(self.sources)
         self._prepare()
@@ -90,6 +94,7 @@ class Server:
             os.killpg(child, signal.SIGKILL)  # what it has started, if anything
         except OSError:
             pass
+        self._tidy()
         known, size = _MARK.unpack_from(self._shared)
         said = self._shared[_MARK.size : _MARK.size + min(size, _SHARED - _MARK.size)] if known else b""
         limit = int(job["limit"])
@@ -99,6 +104,17 @@ class Server:
         cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
         head = HEAD.pack(int(job["id"]), status, cpu, len(said), *map(len, texts))
         _write_all(answers, b"".join((head, said, *texts)))
+
+    def _tidy(self) -> None:
+        """Take away the files that a run has made, so that the next one finds what the first found."""
+        for folder, before in self._before.items():
+            for name in os.listdir(folder):
+                if name not in before:
+                    path = os.path.join(folder, name)
+                    try:
+                        os.unlink(path)
+                    except OSError:
+                        shutil.rmtree(path, ignore_errors=True)
 
     # ------------------------------------------------------------ in the child
 
@@ -253,6 +269,7 @@ def _import_beforehand(texts: dict[str, bytes]) -> None:
                 wanted.update(alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 wanted.add(node.module)
+                wanted.update(f"{node.module}.{alias.name}" for alias in node.names)  # where it is a module
     own = {os.path.basename(path).removesuffix(".py") for path in texts}
     for name in sorted(wanted):
         top = name.split(".")[0]
@@ -281,6 +298,12 @@ def _model_multiprocessing() -> None:
     for name in ("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier"):
         model = getattr(threading, name)
         setattr(synchronize, name, _without_context(model))
+    from multiprocessing import resource_tracker
+
+    # It would start a process that only watches for what is left behind.
+    for name in ("register", "unregister", "ensure_running"):
+        setattr(resource_tracker, name, threads._nothing)
+        setattr(resource_tracker.ResourceTracker, name, threads._nothing)
 
 
 def _without_context(model: Any) -> Any:
@@ -332,7 +355,7 @@ def serve(jobs: Any, options: dict[str, Any]) -> None:
     threading.stack_size(2**20)
     threads.enter(threads.World(Sources({}, folder), "d", False, _unexpected))
     threads.install()
-    server = Server(options["entry"], folder)
+    server = Server(options["entry"], folder, options["private"])
     threads.observe(server.sources.spots)
     _warm_up()
     random.seed(0)

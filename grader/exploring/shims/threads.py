@@ -21,6 +21,7 @@ import os
 import random
 import re
 import select
+import signal
 import sys
 import threading
 import time
@@ -108,6 +109,7 @@ class World:
         self._eager = strategy.startswith("s")
         self._choose_by = self.strategy.choose
         self.clock = 1000.0
+        self.random = random.Random(1)  # noqa: S311 (the same each time on purpose)
         main = Task(0, "main")
         main.ident = _get_ident()
         self.tasks = [main]
@@ -118,6 +120,9 @@ class World:
         self.moments = self.length = self.changes = 0
         self.steps: list[tuple[Any, ...]] = []
         self.escaped = ""
+        self.handled = 0
+        """Calls of signal handlers"""
+        self.alarmed = False
         self._solo = 0
         self._numbers: dict[str, int] = {}
         self._pendings: dict[tuple[int, str, bool], Pending] = {}
@@ -203,6 +208,8 @@ class World:
                     ready.append(first)
                     ready.sort(key=lambda t: t.id)
             ready = ready or lazy
+            if not ready and self.alarmed:
+                self._finish("stalled", "it waits for an alarm")
             if not ready:
                 self._finish("deadlock", "")
             break
@@ -562,6 +569,9 @@ class RLock(Lock):
 
     def _is_owned(self) -> bool:
         return self._owner is _Holder.world.me()
+
+    def _recursion_count(self) -> int:
+        return self._count if self._is_owned() else 0
 
 
 class Condition:
@@ -1009,6 +1019,71 @@ def _write(descriptor: int, data: Any) -> int:
     return count
 
 
+# ---------------------------------------------------------------- signals and files
+
+
+def _sigwait(wanted: Any) -> Any:
+    here = _Holder.world
+    me = here.me()
+    if me is None:
+        return _signal_sigwait(wanted)
+    here.turn(me, "", gate=lambda: bool(signal.sigpending() & set(wanted)), waits=("wake", "signal"))
+    here.note(me, "wake", "signal")
+    return _signal_sigwait(wanted)
+
+
+def _pause() -> None:
+    here = _Holder.world
+    me = here.me()
+    if me is None:
+        return
+    before = here.handled
+    here.turn(me, "", gate=lambda: here.handled != before, waits=("wake", "signal"))
+    here.note(me, "wake", "signal")
+
+
+def _handle(number: int, handler: Any) -> Any:
+    """`signal.signal`, counting the calls of the handler: one of them ends a pause."""
+    if not callable(handler):
+        return _signal_signal(number, handler)
+
+    def counted(number: int, frame: FrameType | None) -> None:
+        _Holder.world.handled += 1
+        handler(number, frame)
+
+    counted.__wrapped__ = handler  # type: ignore[attr-defined]
+    before = _signal_signal(number, counted)
+    return getattr(before, "__wrapped__", before)
+
+
+def _alarm(name: str) -> Callable[..., Any]:
+    real = getattr(signal, name)
+
+    def alarm(*arguments: Any) -> Any:
+        _Holder.world.alarmed = True
+        return real(*arguments)
+
+    return alarm
+
+
+_signal_sigwait, _signal_signal = signal.sigwait, signal.signal
+_select_select = select.select
+
+
+def _select(read: Any, write: Any, other: Any, timeout: float | None = None) -> Any:
+    here = _Holder.world
+    me = here.me()
+    if me is None:
+        return _select_select(read, write, other, timeout)
+    deadline = _until(timeout)
+    here.turn(
+        me, "", gate=lambda: any(_select_select(read, write, other, 0)) or _over(deadline), deadline=deadline,
+        waits=("receive", "descriptors"),
+    )  # fmt: skip
+    here.note(me, "receive", "descriptors")
+    return _select_select(read, write, other, 0)
+
+
 # ---------------------------------------------------------------- putting it in place
 
 
@@ -1029,6 +1104,11 @@ def install() -> None:
         }),
         (sys, {"settrace": _nothing}),
         (time, {"sleep": _virtual_sleep}),
+        (select, {"select": _select}),
+        (signal, {
+            "sigwait": _sigwait, "pause": _pause, "signal": _handle, "alarm": _alarm("alarm"),
+            "setitimer": _alarm("setitimer"),
+        }),
         (time, {name: _clock(name) for name in ("time", "monotonic", "perf_counter")}),
         (time, {f"{name}_ns": _clock_ns(name) for name in ("time", "monotonic", "perf_counter")}),
         (os, {"pipe": _pipe, "read": _read, "write": _write, "close": _close, "dup": _dup, "urandom": _bytes}),
@@ -1062,8 +1142,8 @@ def _clock_ns(name: str) -> Callable[[], int]:
 
 
 def _bytes(length: int) -> bytes:
-    """The same "random" bytes in each run."""
-    return random.Random(length).randbytes(length)  # noqa: S311 (the same each time on purpose)
+    """The same "random" bytes in each run, but others each time."""
+    return _Holder.world.random.randbytes(length)
 
 
 # ---------------------------------------------------------------- tracebacks
