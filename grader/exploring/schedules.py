@@ -7,11 +7,12 @@ strategy and answers with a `Trace`; the same name must give the same trace each
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from grader.exploring import strategy
 from grader.model import Leftover, Place
 
 # ---------------------------------------------------------------- what a runner is, and what it says
