@@ -210,11 +210,7 @@ class History:
     @cached_property
     def parents(self) -> dict[int, int]:
         """Who forked whom."""
-        return {
-            call.result: call.pid
-            for call in self.calls
-            if call.name in _FORKS and call.result and not call.error
-        }
+        return {call.result: call.pid for call in self.forks if call.result}
 
     @cached_property
     def forks(self) -> list[Call]:
@@ -325,6 +321,8 @@ def _words(call: Call) -> str:
         match = re.match(r"\[(\d+)<(pipe:\[\d+\])>, (\d+)", call.arguments)
         if match:
             return f"pipe(): read end {match.group(1)}, write end {match.group(3)} of {match.group(2)}"
+    if call.name in _FORKS and call.result and "CLONE_THREAD" in call.arguments:
+        return f"starts thread {call.result}"
     if call.name in _FORKS and call.result:
         how = "vfork" if "CLONE_VFORK" in call.arguments or call.name == "vfork" else "fork"
         return f"{how}(): child {call.result}"

@@ -57,6 +57,16 @@ def test_tells_the_history_in_words(history: History) -> None:
     assert "wait4(): child 3 reaped: status 0" in words
 
 
+def test_a_thread_is_no_process() -> None:
+    clone = "clone(child_stack=0x7f, flags=CLONE_VM|CLONE_THREAD|CLONE_SETTID, tls=0x7f) = 3\n"
+    history = trace.read(
+        '102  10.0 execve("/lab/a", ["a"], 0x7f) = 0\n102  10.1 ' + clone, outside={100}, root=2, wrapper_execs=0
+    )
+    assert history.forks == []
+    assert history.parents == {}
+    assert history.events({}, 99)[-1].text == "starts thread 3"
+
+
 def test_ids_that_wrapped_round_are_the_late_ones() -> None:
     history = trace.read(LOG.replace("103 ", "7   "), outside={100, 101}, root=2, wrapper_execs=1)
     assert history.endings[3] == (0, "")
