@@ -4,7 +4,7 @@ from signal import SIGSTOP
 
 from checks import WAYS, command, reaped_all, taken, waits_quietly
 
-from grader import needs, points
+from grader import diagnose, needs, points
 
 
 @points(2)
@@ -27,7 +27,6 @@ def test_works_with_many_processes(run):
 def test_ends_when_there_is_nothing_to_do(run):
     """With no items at all, every consumer learns of the end, and the program ends."""
     for way in WAYS:
-        taken(run(*command(2, 2, 2, 1, way)), 2, 2, 1)
         taken(run(*command(2, 2, 3, 0, way)), 2, 3, 0)
 
 
@@ -39,5 +38,40 @@ def test_processes_wait_without_using_the_processor(start):
         program = start(*command(2, 1, 1, 100_000, "--processes"))
         program.line()
         workers = [process.pid for process in program.processes() if process.parent == program.pid]
+        assert workers, diagnose("workers-differ", "With --processes, the program has no child.")
         program.signal(SIGSTOP, workers[stopped % len(workers)])
         waits_quietly(program, "one of its processes was stopped and the others had to wait for it")
+
+
+@points(3)
+def test_keeps_every_item_in_any_schedule_of_processes(schedules):
+    """In whatever order the processes get their turns, each item is taken exactly once and the program ends."""
+    for capacity, producers, consumers, items in ((1, 2, 1, 1), (1, 1, 2, 2)):
+        schedules(
+            command(capacity, producers, consumers, items, "--processes"),
+            promise=lambda ran, numbers=(producers, consumers, items): taken(ran, *numbers),
+        )
+
+
+@points(3)
+def test_closes_well_in_any_schedule(schedules):
+    """Whenever close comes among puts and gets, everybody comes to an end and what was accepted comes out once."""
+    for scripts in (
+        ("put 1, put 2", "get", "close"),
+        ("get", "get", "close"),
+        ("put 1, put 2", "put 3", "close"),
+    ):
+        schedules(("driver", "1", *scripts, "--", "put 9, drain"), promise=nothing_lost_at_the_end)
+
+
+def nothing_lost_at_the_end(ran):
+    """What was accepted came out once, in order; a put that came after the end was refused."""
+    calls = [line.split() for line in ran.out.splitlines()]
+    accepted = [words[2] for words in calls if words[1] == "put" and len(words) == 3]
+    out = [words[2] for words in calls if words[1] == "get" and words[2] != "closed"]
+    told = f"The calls told: {'; '.join(' '.join(words) for words in calls)}."
+    assert "9" not in accepted, diagnose("put-after-close", told)
+    twice = {item for item in out if out.count(item) > 1}
+    assert not twice, diagnose("item-doubled", told)
+    assert not set(out) - set(accepted), diagnose("item-invented", told)
+    assert not set(accepted) - set(out), diagnose("close-loses-items", told)
