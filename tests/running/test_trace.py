@@ -60,7 +60,10 @@ def test_tells_the_history_in_words(history: History) -> None:
 def test_a_thread_is_no_process() -> None:
     clone = "clone(child_stack=0x7f, flags=CLONE_VM|CLONE_THREAD|CLONE_SETTID, tls=0x7f) = 3\n"
     history = trace.read(
-        '102  10.0 execve("/lab/a", ["a"], 0x7f) = 0\n102  10.1 ' + clone, outside={100}, root=2, wrapper_execs=0
+        '102  10.0 execve("/lab/a", ["a"], 0x7f) = 0\n102  10.1 ' + clone,
+        outside={100},
+        root=2,
+        wrapper_execs=0,
     )
     assert history.forks == []
     assert history.parents == {}
