@@ -11,6 +11,7 @@ say is also said in words.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from grader.reporting.markup import Markup, element
 from grader.running.waitgraph import GRADER, rightful
 
 _WRITES = ("write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "sendmmsg")
-_BLAMES = {"write-end-left-open": False, "read-end-left-open": True, "waits-before-reading": True}
+_BLAMES = {"write-end-left-open": False, "read-end-left-open": True}
 """Diagnoses that name an end which somebody holds without use, and whether the one who waits is a writer"""
 
 _BOX = 268
@@ -129,7 +130,7 @@ def plan(seen: Observation, diagnosis: Diagnosis | None = None) -> Picture:
     drawn = _room(targets, asked)
     names = processes.objects(seen)
     lanes = tuple(
-        Lane(target, _letter(index), _noun(target), names.get(target, target))
+        Lane(target, _letter(index), _noun(target), _name(target, ordered, names))
         for index, target in enumerate(drawn)
     )
     index_of = {lane.target: index for index, lane in enumerate(lanes)}
@@ -213,6 +214,18 @@ def _room(targets: list[str], asked: set[str]) -> list[str]:
     return [target for target in targets if target in kept]
 
 
+def _name(target: str, ordered: list[Process], names: dict[str, str]) -> str:
+    """What an object is called where somebody waits for it: ``standard input (pipe:[17])``."""
+    name = names.get(target, target)
+    for process in ordered:
+        if name == target and process.wait is not None and process.wait.target == target:
+            found = re.match(r"(?:data or end-of-file on|data on|space in) (.+?)(?:, which is full)?$",
+                             process.wait.text)  # fmt: skip
+            if found and found.group(1) != target:
+                return f"{found.group(1)} ({target})"
+    return name
+
+
 def _noun(target: str) -> str:
     kind = target.partition(":")[0]
     return {"pipe": "pipe", "fifo": "FIFO", "socket": "socket"}.get(kind, "object")
@@ -250,11 +263,10 @@ def _short(process: Process, lanes: tuple[Lane, ...]) -> str:
     text = process.wait.text
     for lane in lanes:
         if lane.target == process.wait.target:
-            plain = lane.name.removesuffix(f" ({lane.target})")
-            for name in (plain, lane.target):
-                if name and name in text:
-                    return text.replace(name, f"{lane.noun} {lane.letter}")
-            return f"{text} ({lane.noun} {lane.letter})"
+            name, short = lane.name.removesuffix(f" ({lane.target})"), f"{lane.noun} {lane.letter}"
+            if name.startswith(("the pipe", "a pipe", "the FIFO", "the socket")) and name in text:
+                return text.replace(name, short)
+            return f"{text} ({short})"
     return text
 
 

@@ -103,10 +103,21 @@ def page(report: Report, *, reveal: bool = False, link: Link = nowhere) -> str:
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def fragment(result: CheckResult, *, reveal: bool = False, link: Link = in_notebook) -> str:
-    """One check, to stand in a page of somebody else: no anchors, no headings, its own style."""
+def fragment(*results: CheckResult, reveal: bool = False, link: Link = in_notebook) -> str:
+    """One check or several, to stand in a page of somebody else: no anchors, no headings, its own style.
+
+    What passed needs no style, so a notebook full of passed checks stays small.
+    """
     form = _Form(headings=False, reveal=reveal, link=link)
-    return _part(_check([result], form))
+    checks = [_check([result], form) for result in results]
+    if all(result.verdict is Verdict.PASSED for result in results):
+        return joined([_passed(result) for result in results])
+    return _part(checks)
+
+
+def _passed(check: CheckResult) -> Markup:
+    points = f"{number(check.points)} of {number(check.max_points)}"
+    return element("div", f"{_SIGNS[check.verdict]} {check.verdict.value} ({points}): {check.claim}")
 
 
 def fragment_report(report: Report, *, reveal: bool = False, link: Link = in_notebook) -> str:
@@ -272,7 +283,9 @@ def _check(group: list[CheckResult], form: _Form) -> Markup:
             class_="pl-head",
         ),
         element("p", names, class_="pl-names"),
-        element("ul", [element("li", c.claim) for c in group], class_="pl-soft") if len(group) > 1 else None,
+        element("ul", [element("li", c.claim) for c in group], class_="pl-soft pl-claims")
+        if len(group) > 1
+        else None,
         _body(check, form),
         class_=f"pl-check pl-{check.verdict.value}",
         id=_anchor(check) if form.headings else None,
@@ -417,7 +430,7 @@ def _comparison(expected: str, observed: str) -> Markup:
     return element("ul", rows, class_="pl-lines")
 
 
-def _line(side: str, words: Child, style: str, *, exact: bool = False) -> Markup:
+def _line(side: Child, words: Child, style: str, *, exact: bool = False) -> Markup:
     return element(
         "li",
         element("span", side, class_="pl-side"),
@@ -446,14 +459,18 @@ def _turn(turn: Turn, times: int) -> Markup:
     if len(words) > _SPEECH:
         cut = _SPEECH // 2
         words = f"{words[:cut]}…({len(words) - 2 * cut} more)…{words[-cut:]}"
-    again = f" … the same line {times - 1} more times" if times > 1 else ""
+    again = f" … the same line {text.counted(times - 1, 'more time')}" if times > 1 else ""
     if turn.speaker == "event":
         return element("li", element("span"), element("span", words, again), class_="pl-event")
     notes = ("" if turn.text.endswith("\n") else " (no newline)") + again
     note = element("span", notes, class_="pl-gap") if notes else None
     speaks = "err" if turn.speaker == "error" else "in" if _from_outside(turn.speaker) else "out"
     side = "stderr" if turn.speaker == "error" else turn.speaker
-    return _line(side, (words, note), f"pl-{speaks}")
+    return _line(
+        (element("span", "▸ " if speaks == "in" else "◂ ", aria_hidden="true"), side),
+        (words, note),
+        f"pl-{speaks}",
+    )
 
 
 def _from_outside(speaker: str) -> bool:
