@@ -283,6 +283,34 @@ class Ending(StrEnum):
     """Ended by the grader since the check had seen enough."""
 
 
+class Step(Value, frozen=True, kw_only=True):
+    """One line of the story of a schedule: what one thread or process did before another had its turn."""
+
+    task: str
+    """``main``, ``consumer 1``; empty for a remark between the lines"""
+    place: Place | None = None
+    source: str = ""
+    """The text of that line"""
+    text: str
+    """``reads count``, ``notifies not_empty: nobody waits there``"""
+
+
+class Schedule(Value, frozen=True, kw_only=True):
+    """The order of steps that showed a fault."""
+
+    strategy: str
+    """The name of what chose it (`grader.exploring.strategy`)"""
+    replay: str = ""
+    """What repeats it: ``proclab check LAB --replay ID``; empty where a student cannot"""
+    switches: int | None = None
+    """Forced switches that it needs; none where that is not known to be few"""
+    tried: int = 0
+    """Schedules that were tried until one showed it"""
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[str, ...] = ()
+    """Who waits for what at the end"""
+
+
 class Observation(Value, frozen=True, kw_only=True):
     """The facts of one run of one program. What they mean is judged elsewhere."""
 
@@ -310,6 +338,8 @@ class Observation(Value, frozen=True, kw_only=True):
     names: dict[int, str] = {}
     """What each process of the history is called: ``stage 2 (wc)``"""
     turns: tuple[Turn, ...] = ()
+    schedule: Schedule | None = None
+    """Where it was one of many runs in which the order of steps was chosen"""
 
 
 # ---------------------------------------------------------------- what it means
@@ -349,6 +379,8 @@ class CheckResult(Value, frozen=True, kw_only=True):
     hidden: bool = False
     reason: str = ""
     """For skipped and broken: why"""
+    basis: str = ""
+    """For passed: what was tried, where that is no proof"""
     diagnosis: Diagnosis | None = None
     expected: str = ""
     observed: str = ""

@@ -262,10 +262,10 @@ def search(setups: Sequence[Setup], judge: Judge, budget: Budget | None = None) 
 
     :raises NotDecided: where a run could not be steered, or a failure does not come again
     """
-    return _Search(setups, judge, budget or _least([setup.explored.budget for setup in setups])).run()
+    return _Search(setups, judge, budget or least([setup.explored.budget for setup in setups])).run()
 
 
-def _least(budgets: Sequence[Budget]) -> Budget:
+def least(budgets: Sequence[Budget]) -> Budget:
     """What the slowest allows."""
     return min(budgets, key=lambda budget: budget.sampled)
 

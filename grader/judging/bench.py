@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from grader.content import lab as labs
 from grader.judging import explain
-from grader.model import Diagnosis, Lab, Level, SourceFile
+from grader.model import Diagnosis, Lab, Level, Observation, SourceFile
 from grader.running import preparation
 from grader.running.preparation import DRIVER, Instrumented, Prepared
 from grader.running.process import Program
@@ -88,6 +88,10 @@ class Bench:
     _first: list[Program] = field(default_factory=list)
     _recording: bool = False
     _keepers: list[Program] = field(default_factory=list)
+    evidence: Observation | None = None
+    """A run that is to be shown, where it is not that of the latest program"""
+    basis: list[str] = field(default_factory=list)
+    """What was tried, where a check tries many runs: what a pass stands on"""
 
     @property
     def lab(self) -> Lab:

@@ -22,8 +22,10 @@ from typing import Any
 import pytest
 
 from grader.content import submission as submissions
+from grader.exploring.schedules import NotDecided
 from grader.judging import explain, explorers, fixtures
 from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Workshop
+from grader.judging.schedules import STRATEGY, Schedules
 from grader.judging.selection import choose
 from grader.judging.vocabulary import named
 from grader.model import CheckInfo, CheckResult, Diagnosis, Lab, Level, Report, Submission, Verdict
@@ -49,10 +51,17 @@ class Judge:
     """The pytest plugin of one grading."""
 
     def __init__(
-        self, lab: Lab, prepared: Prepared, chosen: tuple[CheckInfo, ...], force: bool, on_result: OnResult
+        self,
+        lab: Lab,
+        prepared: Prepared,
+        chosen: tuple[CheckInfo, ...],
+        force: bool,
+        on_result: OnResult,
+        replay: str = "",
     ):
         self._lab, self._prepared, self._force, self._on_result = lab, prepared, force, on_result
         self._workshop = Workshop(lab, prepared)
+        self._replay = replay
         self._chosen = {check.name: check for check in chosen}
         self._bench: Bench | None = None
         self._started = 0.0
@@ -87,7 +96,16 @@ class Judge:
     @pytest.fixture
     def signal_points(self, bench: Bench, request: pytest.FixtureRequest) -> explorers.SignalPoints:
         """`explorers.SignalPoints` at this check's bench."""
-        return explorers.SignalPoints(bench, self._chosen[request.node.name])
+        name = self._replay.partition(":")[2]
+        replay = "" if STRATEGY.fullmatch(name) else self._replay
+        return explorers.SignalPoints(bench, self._chosen[request.node.name], replay)
+
+    @pytest.fixture
+    def schedules(self, bench: Bench, request: pytest.FixtureRequest) -> Iterator[Schedules]:
+        """`schedules.Schedules` at this check's bench."""
+        explorer = Schedules(bench, self._chosen[request.node.name], self._replay)
+        yield explorer
+        explorer.close()
 
     # ------------------------------------------------------------ pytest's hooks
 
@@ -131,7 +149,9 @@ class Judge:
             result = yield
         except (CheckFailed, AssertionError) as first:
             bench, slug = self._bench, self._slug(first)
-            if bench is None or not bench.can_record_lines or time.monotonic() - self._started > _REPEAT_S:
+            if bench is None or bench.evidence or not bench.can_record_lines:
+                raise
+            if time.monotonic() - self._started > _REPEAT_S:
                 raise
             latest = bench.latest
             if latest is not None:
@@ -191,6 +211,8 @@ class Judge:
             self._note(name, Verdict.SKIPPED, reason=str(error))
         elif isinstance(error, (KeyboardInterrupt, SystemExit)):
             return
+        elif isinstance(error, NotDecided):
+            self._note(name, Verdict.BROKEN, reason=str(error))
         else:
             lines = traceback.format_exception_only(error)
             where = excinfo.traceback[-1]
@@ -217,7 +239,9 @@ class Judge:
         check = self._chosen[name]
         latest = self._bench.latest if self._bench else None
         seen = None
-        if latest is not None and verdict is Verdict.FAILED:
+        if self._bench is not None and self._bench.evidence is not None:
+            seen = self._bench.evidence
+        elif latest is not None and verdict is Verdict.FAILED:
             seen = latest.finish()
         result = CheckResult(
             name=name,
@@ -227,6 +251,7 @@ class Judge:
             max_points=check.points,
             hidden=check.hidden,
             reason=reason,
+            basis="; ".join(self._bench.basis) if self._bench and verdict is Verdict.PASSED else "",
             diagnosis=diagnosis,
             expected=expected,
             observed=observed,
@@ -257,6 +282,7 @@ def judge(
     force: bool = False,
     level: Level | None = None,
     on_result: OnResult | None = None,
+    replay: str = "",
 ) -> Report:
     """Grade one submission.
 
@@ -265,6 +291,7 @@ def judge(
     :param force: run hidden checks even where isolation is too weak for them
     :param level: a weaker isolation than the machine offers, for tests
     :param on_result: called with each result as soon as it stands
+    :param replay: which one run of the many that an explorer tries: an id without the check's name
     :raises Fault: if `select` fits no check
     """
     started = time.monotonic()
@@ -292,7 +319,7 @@ def judge(
             for result in results.values():
                 tell(result)
         else:
-            results, trouble = _check(lab, prepared, chosen, force, tell)
+            results, trouble = _check(lab, prepared, chosen, force, tell, replay)
     for check in chosen:
         if check.name not in results:
             results[check.name] = CheckResult(
@@ -317,10 +344,10 @@ def judge(
 
 
 def _check(
-    lab: Lab, prepared: Prepared, chosen: tuple[CheckInfo, ...], force: bool, tell: OnResult
+    lab: Lab, prepared: Prepared, chosen: tuple[CheckInfo, ...], force: bool, tell: OnResult, replay: str
 ) -> tuple[dict[str, CheckResult], str]:
     """Run pytest over the check files."""
-    plugin = Judge(lab, prepared, chosen, force, tell)
+    plugin = Judge(lab, prepared, chosen, force, tell, replay)
     files = [str(lab.root / "checks.py")]
     if any(check.hidden for check in chosen):
         files.append(str(lab.root / "hidden.py"))
