@@ -89,19 +89,17 @@ class Point:
         return f"-{words[self.kind]}-{self.call}" if self.kind in words else ""
 
     def words(self, sources: Mapping[str, str]) -> str:
-        """Where it is, for people: ``at server.py:57, `while not stop:`, just before pause``."""
-        at = f" at {self.place}" if self.place else ""
+        """When it is, for people: ``just before server.py:57, `while not stop:```."""
         text = _line(sources, self.place)
-        at += f", `{text}`," if text else ""
-        when = {
-            Kind.LINE: "",
-            Kind.BEFORE: f" just before {self.call}",
-            Kind.AFTER: f" just after {self.call} had returned",
-            Kind.DURING: f" while the program was blocked in {self.call}",
-            Kind.REST: f" while the program waited{f' in {self.call}' if self.call else ''}",
+        at = (f" at {self.place}" + (f", `{text}`" if text else "")) if self.place else ""
+        words = {
+            Kind.LINE: f"just before{at.removeprefix(' at')}",
+            Kind.BEFORE: f"just before {self.call}{at}",
+            Kind.AFTER: f"just after {self.call} had returned{at}",
+            Kind.DURING: f"while the program was blocked in {self.call}{at}",
+            Kind.REST: f"while the program waited{f' in {self.call}' if self.call else ''}{at}",
         }[self.kind]
-        again = f" (the {_ordinal(self.earlier + 1)} time)" if self.earlier else ""
-        return f"{at}{when}".strip().rstrip(",") + again
+        return words + (f" (the {_ordinal(self.earlier + 1)} time)" if self.earlier else "")
 
 
 def _line(sources: Mapping[str, str], place: Place | None) -> str:

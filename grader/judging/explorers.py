@@ -84,7 +84,7 @@ class SignalPoints:
         self._bench, self._check, self._replay = bench, check, replay
         self._calls = 0
         self._told: list[Explored] = []
-        self._failure: tuple[BaseException, Named | None] | None = None
+        self._failure: tuple[BaseException, Named | None, Program | None] | None = None
 
     def __call__(
         self,
@@ -129,7 +129,8 @@ class SignalPoints:
         try:
             explored = exploration.replay(name) if self._replay else exploration.explore()
         except (CheckFailed, AssertionError) as error:
-            self._failure = error, named.get()
+            self._failure = error, named.get(), exploration.evidence
+            self._show(exploration.evidence)
             raise
         self._told.append(explored)
         return explored
@@ -138,9 +139,16 @@ class SignalPoints:
         if self._told:
             return self._told.pop(0)
         assert self._failure is not None
-        error, said = self._failure
+        error, said, evidence = self._failure
         named.set(said)
+        self._show(evidence)
         raise error
+
+    def _show(self, evidence: Program | None) -> None:
+        """Let a run be the last one, which is the one that the report shows."""
+        if evidence is not None:
+            self._bench.programs.remove(evidence)
+            self._bench.programs.append(evidence)
 
 
 class _Exploration:
@@ -152,6 +160,8 @@ class _Exploration:
     def __init__(self, bench: Bench, setup: _Setup, label: str):
         self._bench, self._setup, self._label = bench, setup, label
         self._followed = _followed(bench, setup.argv[0])
+        self.evidence: Program | None = None
+        """The run that broke the promise"""
         self._sources = self._followed.sources
 
     def explore(self) -> Explored:
@@ -162,12 +172,13 @@ class _Exploration:
         with contextlib.closing(self._trials([*chosen, *rest])) as trials:
             for trial in trials:
                 came, error = self._try(trial)
-                if error is not None and not self._again(trial, error):
+                if error is not None:
+                    self._confirm(trial)
                     unsteady += 1
                 elif came:
                     tried += 1
                     followed += trial.point not in rest
-        if chosen and not followed:
+        if chosen and not followed and not unsteady:
             raise SandboxError(f"the program came to none of {len(chosen)} points a second time")
         over = len(chosen) + len(rest) - tried - unsteady
         return Explored(len(found) + len(rest), tried, over, unsteady)
@@ -183,6 +194,7 @@ class _Exploration:
             for trial in trials:
                 came, error = self._try(trial)
                 if error is not None:
+                    self.evidence = trial.server.program
                     raise error
                 if came:
                     return Explored(len(found) + len(rest), 1, 0, 0)
@@ -193,25 +205,28 @@ class _Exploration:
     def _count(self) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
         """The points that the program comes to, and the one at which it waits in the end, if it does."""
         trial = self._launch(None)
-        self._ask(trial)
         program = trial.server.program
-        outcome = program.settle()
-        passed = trial.board.passed()
+        try:
+            self._ask(trial)
+            outcome = program.settle()
+            passed, absent = trial.board.passed(), trial.board.state is Shim.ABSENT
+        finally:
+            trial.board.close()
         found = signals.found(passed, self._followed.places(passed), self._followed.calls)
+        rest: tuple[Point, ...] = ()
         if outcome is Outcome.REACHED:
             rest = (_resting(program, found),)
-            self._bench.discard(program)
-            if trial.board.state is Shim.ABSENT:
-                raise SandboxError("the program's lines could not be followed")
-            return found, rest
-        if outcome is not Outcome.ENDED:
+        elif outcome is not Outcome.ENDED:
             clients.fail_if_gone(self._bench, program, outcome, "a program at rest")
-        seen = program.finish(outcome)
-        fault = explain.conversation(seen, self._bench.lab.diagnoses, "a program that deals with signals")
-        if not found or fault.slug != "ended-too-early":
-            raise CheckFailed(fault, observed=explain.ending(seen))
+        else:
+            seen = program.finish(outcome)
+            fault = explain.conversation(seen, self._bench.lab.diagnoses, "a program that deals with signals")
+            if fault.slug != "ended-too-early" or not (found or absent):
+                raise CheckFailed(fault, observed=explain.ending(seen))
         self._bench.discard(program)
-        return found, ()
+        if absent:
+            raise SandboxError("the program's lines could not be followed")
+        return found, rest
 
     # ------------------------------------------------------------ the runs with a signal
 
@@ -268,6 +283,8 @@ class _Exploration:
                 self._setup.promise(trial.server)
         except (CheckFailed, AssertionError) as error:
             return True, self._told(trial, error)
+        finally:
+            trial.board.close()
         self._close(trial)
         return came, None
 
@@ -296,31 +313,19 @@ class _Exploration:
 
     # ------------------------------------------------------------ a broken promise
 
-    def _again(self, trial: _Trial, first: BaseException) -> bool:
-        """Fail the check if the promise is broken in the same way once more; else no verdict is built on it.
+    def _confirm(self, trial: _Trial) -> None:
+        """Fail the check if the promise is broken at this point once more; else no verdict is built on it.
 
         :raises CheckFailed: the failure of the later run, which is then the evidence
         :raises AssertionError: the same
         """
-        said = _slug(first)
         self._close(trial)
         for _ in range(_CONFIRMATIONS):
             again = self._launch(trial.point)
             _, error = self._try(again)
-            if error is not None and _slug(error) == said:
-                self._only(again)
-                raise error
             if error is not None:
-                self._close(again)
-        return False
-
-    def _only(self, trial: _Trial) -> None:
-        """Let one run be the evidence: nothing was started after it."""
-        trial.board.close()
-        program = trial.server.program
-        self._bench.programs.remove(program)
-        self._bench.programs.append(program)
-        program.finish()
+                self.evidence = again.server.program
+                raise error
 
     @property
     def _names(self) -> str:
@@ -435,10 +440,3 @@ class _Blocked:
         rests = all(process.state is not State.RUNNING for process in processes)
         self._looks = self._looks + 1 if rests else 0
         return state is Shim.PASSED or self._looks > _LOOKS
-
-
-def _slug(error: BaseException) -> str:
-    if isinstance(error, CheckFailed):
-        return error.diagnosis.slug
-    said = named.get()
-    return said.slug if said is not None else ""
