@@ -26,6 +26,8 @@ from grader.model import DiagnosisKind, Fault, Language
 from grader.reporting.escape import visible
 
 if TYPE_CHECKING:
+    from grader.classroom.progress import Show
+    from grader.model import Report
     from grader.reporting.page import Page
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
@@ -226,26 +228,70 @@ def explain(slug: str | None) -> None:
 # ---------------------------------------------------------------- instructors
 
 
-@cli.command()
-@_lab
-@click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
-@_jobs
-@_select
-@click.option(
+_out = click.option(
     "-o",
     "--out",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Where results go [default: grades/LAB].",
 )
+_progress = click.option(
+    "--progress",
+    type=click.Choice(["auto", "lines", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: a bar on a terminal, else a line for each submission. "
+    "json: one object on each line of standard output, and nothing else there.",
+)
+_quiet = click.option(
+    "-q", "--quiet", is_flag=True, help="Say only where the results are: no progress, no class."
+)
+
+
+def _told(progress: str, quiet: bool) -> Show:
+    """How a grading is shown."""
+    from grader.classroom import progress as shows
+
+    if progress == "json":
+        return shows.Json(sys.stdout)
+    if quiet or progress == "none":
+        return shows.Quiet(sys.stdout)
+    bar = progress == "auto" and sys.stdout.isatty()
+    return shows.Bar(sys.stdout) if bar else shows.Lines(sys.stdout)
+
+
+@cli.command()
+@_lab
+@click.argument("submissions", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_jobs
+@_select
+@_out
+@click.option(
+    "--attempt",
+    type=click.Choice(["newest", "best"]),
+    default="newest",
+    show_default=True,
+    help="Which of several attempts of a student counts.",
+)
+@click.option("--again", is_flag=True, help="Grade again what is unchanged since it was graded.")
+@click.option(
+    "--prune", is_flag=True, help="Take those out of the results who handed in nothing in SUBMISSIONS."
+)
 @click.option("--force", is_flag=True, help="Run hidden checks even where isolation is too weak for them.")
+@_progress
+@_quiet
 def grade(
     slug: str,
     submissions: tuple[Path, ...],
     jobs: int | None,
     select: str | None,
     out: Path | None,
+    attempt: str,
+    again: bool,
+    prune: bool,
     force: bool,
+    progress: str,
+    quiet: bool,
 ) -> None:
     """Grade a class, with the hidden checks too.
 
@@ -253,19 +299,26 @@ def grade(
     submissions. Results go to DIR: gradebook.csv, and reports/STUDENT.json and .txt. The status is 0
     when the grading went well, whatever the points are.
 
+    DIR/ledger.jsonl gets each report as soon as it is there. However the grading ends, the same command
+    goes on where it stopped. What is unchanged is not graded again: the same submission with the same
+    version of the lab. Others who are in DIR already stay there.
+
     \b
     Examples:
       proclab grade pipeline submissions/
       proclab grade pipeline submissions/ -j 4 -o grades/first-round
+      proclab grade pipeline submissions/ --attempt best --progress json | jq .
       proclab grade pipeline ada.zip grace.c
     """
-    from grader.classroom import session
+    from grader.classroom import executor, session
 
     lab = courses.load_lab(courses.find(), slug)
-    folder = out or Path("grades") / slug
+    workers = jobs or executor.cores()
+    wish = session.Wish(attempt=attempt, select=select, force=force, again=again, prune=prune)
     reports = session.grade(
-        lab, submissions, folder, jobs=jobs, select=select, force=force, stream=sys.stdout
-    )
+        lab, submissions, out or Path("grades") / slug, wish,
+        executor.Grading(lab, workers, select, force), _told(progress, quiet), jobs=workers,
+    )  # fmt: skip
     if any(report.broken for report in reports):
         raise SystemExit(WRONG)
 

@@ -201,7 +201,7 @@ def test_grades_a_class(run: Run, tmp_path: Path) -> None:
     status, out, err = run("grade", "echo", str(folder), "-j", "2")
     assert status == 0, err
     assert "README.md was passed over" in out
-    assert re.search(r"^\[./3\] ada: 3 of 3 points \(3 passed\) [0-9.]+ s$", out, re.MULTILINE)
+    assert re.search(r"^\[./3\] ada: 3 of 3 points \(3 passed\) [0-9.]+ s – [0-9]+/min", out, re.MULTILINE)  # noqa: RUF001
     assert "1 of 3: submission-unreadable" in out
     assert "3 submissions; gradebook grades/echo/gradebook.csv, reports in grades/echo/reports/" in out
     book = Path("grades/echo/gradebook.csv").read_text().splitlines()
@@ -216,6 +216,34 @@ def test_grades_a_class(run: Run, tmp_path: Path) -> None:
     assert status == 0
     assert out == Path("grades/echo/reports/bob.txt").read_text()
     assert "FAILED  test_answers" in out
+
+
+@pytest.mark.usefixtures("full")
+def test_tells_programs_how_a_class_gets_on(run: Run, tmp_path: Path) -> None:
+    folder = hand_in(tmp_path / "class", ada=RIGHT, bob=HOLDS_BACK)
+    (folder / "README.md").write_text("two students")
+    for unchanged in (False, True):
+        status, out, err = run("grade", "echo", str(folder), "-j", "1", "--progress", "json")
+        assert (status, err) == (0, "")
+        events = [json.loads(line) for line in out.splitlines()]
+        kinds = ["note", "begin", "begun", "begun", "graded", "graded", "end"]
+        assert sorted(event["event"] for event in events) == sorted(kinds)
+        ada = next(event for event in events if event["event"] == "graded" and event["student"] == "ada")
+        assert (ada["score"], ada["max_score"], ada["verdicts"]["passed"]) == (3, 3, 3)
+        assert ada["unchanged"] is unchanged
+        assert ada["left_s"] is None if unchanged else ada["left_s"] >= 0
+        last = events[-1]
+        assert (last["graded"], last["unchanged"], last["students"]) == (0, 2, 2) if unchanged else (2, 0, 2)
+        assert Path(last["gradebook"]).exists()
+
+
+@pytest.mark.usefixtures("full")
+def test_is_quiet_if_it_is_asked_to_be(run: Run, tmp_path: Path) -> None:
+    folder = hand_in(tmp_path / "class", ada=RIGHT)
+    status, out, err = run("grade", "echo", str(folder), "--quiet")
+    assert (status, err) == (0, "")
+    assert out == "1 submission; gradebook grades/echo/gradebook.csv, reports in grades/echo/reports/\n"
+    assert "1 submission unchanged" in run("grade", "echo", str(folder), "-q")[1]
 
 
 @pytest.mark.usefixtures("full")

@@ -6,6 +6,8 @@ and could not say whose submission it was.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -14,9 +16,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 from grader.classroom import worker
 from grader.classroom.roster import Entry
+from grader.classroom.worker import Outcome
 from grader.model import Lab, Report
 
 _CONTEXT = "forkserver"
@@ -29,6 +33,36 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@dataclass(frozen=True)
+class Order:
+    """One submission to be graded, unless its key is known: then it was graded already."""
+
+    entry: Entry
+    known: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A submission is in work now."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A submission has its outcome."""
+
+    entry: Entry
+    outcome: Outcome
+
+
+class Executor(Protocol):
+    """Where a class is graded. Each runs `worker.grade`, and tells of each submission as it comes."""
+
+    def follow(self, orders: Iterable[Order]) -> Generator[Begun | Finished, None, None]:
+        """Carry the orders out. Closing the generator, at any moment, leaves no process behind."""
+
+
 @dataclass
 class _Slot:
     """A pool of one worker, and the end of its lifeline that keeps it alive."""
@@ -36,7 +70,8 @@ class _Slot:
     lifeline: Connection | None = None
     pool: ProcessPoolExecutor | None = None
 
-    def submit(self, lab: Lab, entry: Entry, select: str | None, force: bool) -> Future[Report]:
+    def submit(self, lab: Lab, order: Order, select: str | None, force: bool) -> Future[Outcome]:
+        work = functools.partial(worker.grade, lab, order.entry, select, force, order.known)
         if self.pool is None:
             context = multiprocessing.get_context(_CONTEXT)
             context.set_forkserver_preload([worker.__name__])
@@ -45,12 +80,12 @@ class _Slot:
             # Ctrl-C goes to the whole process group; a process that is still starting would die of it aloud.
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                future = self.pool.submit(worker.grade, lab, entry, select, force)
+                future = self.pool.submit(work)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()  # the worker has its own by now: it was started by submit
             return future
-        return self.pool.submit(worker.grade, lab, entry, select, force)
+        return self.pool.submit(work)
 
     def end(self) -> None:
         """End the worker, and wait until it and its programs have ended."""
@@ -64,42 +99,50 @@ class _Slot:
 @dataclass
 class _Task:
     slot: _Slot
-    entry: Entry
+    order: Order
     again: bool = False
     """Its worker died once already"""
 
 
 @dataclass
 class Grading:
-    """A class that is being graded. Leaving it, however that happens, leaves no process behind."""
+    """A class that is graded by processes of this machine. Leaving it leaves no process behind."""
 
     lab: Lab
     jobs: int = 1
     select: str | None = None
     force: bool = False
-    _running: dict[Future[Report], _Task] = field(default_factory=dict)
+    _running: dict[Future[Outcome], _Task] = field(default_factory=dict)
     _slots: list[_Slot] = field(default_factory=list)
 
     def run(self, entries: Iterable[Entry]) -> Generator[tuple[Entry, Report], None, None]:
         """Each entry with its report, as they get ready."""
-        waiting = list(reversed(list(entries)))
+        with contextlib.closing(self.follow(map(Order, entries))) as events:
+            for event in events:
+                if isinstance(event, Finished) and event.outcome.report is not None:
+                    yield event.entry, event.outcome.report
+
+    def follow(self, orders: Iterable[Order]) -> Generator[Begun | Finished, None, None]:
+        """All that happens, as it happens."""
+        waiting = list(reversed(list(orders)))
         self._slots = [_Slot() for _ in range(max(1, min(self.jobs, len(waiting))))]
         try:
             for slot in self._slots:
                 if waiting:
-                    self._start(_Task(slot, waiting.pop()))
+                    yield self._start(_Task(slot, waiting.pop()))
             while self._running:
                 done, _ = wait(self._running, return_when=FIRST_COMPLETED)
                 for future in done:
                     task = self._running.pop(future)
-                    report = self._report(future, task)
-                    if report is None:
+                    outcome = self._outcome(future, task)
+                    if outcome is None:
                         task.slot.end()
-                        self._start(_Task(task.slot, task.entry, again=True))
+                        self._start(_Task(task.slot, task.order, again=True))
                         continue
-                    if waiting:
-                        self._start(_Task(task.slot, waiting.pop()))
-                    yield task.entry, report
+                    next_one = self._start(_Task(task.slot, waiting.pop())) if waiting else None
+                    yield Finished(task.order.entry, outcome)
+                    if next_one is not None:
+                        yield next_one
         finally:
             for slot in self._slots:
                 if slot.lifeline is not None:
@@ -107,10 +150,11 @@ class Grading:
             for slot in self._slots:
                 slot.end()
 
-    def _start(self, task: _Task) -> None:
-        self._running[task.slot.submit(self.lab, task.entry, self.select, self.force)] = task
+    def _start(self, task: _Task) -> Begun:
+        self._running[task.slot.submit(self.lab, task.order, self.select, self.force)] = task
+        return Begun(task.order.entry)
 
-    def _report(self, future: Future[Report], task: _Task) -> Report | None:
+    def _outcome(self, future: Future[Outcome], task: _Task) -> Outcome | None:
         """What a worker found; none if it died for the first time."""
         try:
             return future.result()
@@ -119,4 +163,4 @@ class Grading:
                 return None
             task.slot.end()
             reason = "the grader's worker process was killed twice while it graded this submission"
-            return worker.broken(self.lab, task.entry, self.select, reason)
+            return Outcome("", worker.broken(self.lab, task.order.entry, self.select, reason))

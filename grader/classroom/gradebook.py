@@ -5,22 +5,33 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import re
-from collections import Counter
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from grader.content import files
 from grader.model import CheckResult, Fault, Report, Verdict
-from grader.reporting import store, text
+from grader.reporting import classes, store, text
+from grader.reporting.classes import ClassFigures
 from grader.reporting.escape import cell, visible
+from grader.reporting.page import Page
 from grader.reporting.text import number
 
 _COMMONEST = 6
+_HARDEST = 5
+_FEW = 4
+"""With fewer students no distribution is shown"""
+_BAR = 40
+_MOST_LINES = 20
 _NAME = 100
 _HEAD = (
     "student", "score", "max_score", "percent", "passed", "failed", "broken", "skipped", "level",
@@ -30,7 +41,7 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Shelf:
-    """The folder of one grading: a gradebook, and two files for each student."""
+    """The folder of one grading: the ledger, and what is made of it: a gradebook, and files for each student."""
 
     folder: Path
 
@@ -55,19 +66,37 @@ class Shelf:
             cure = "choose another folder with -o"
             raise Fault(f"cannot be made: {error.strerror}", where=self.reports, cure=cure) from None
 
-    def keep(self, report: Report) -> None:
-        """Write one student's report: JSON with everything, and the text that students may read."""
-        name = _file_name(report.student)
-        store.write(report, self.reports / f"{name}.json")
-        page = text.render(report).plain
-        store.replace(self.reports / f"{name}.txt", page.encode())
+    def sweep(self) -> None:
+        """Take away halves of files that a grader which was killed has left. Only who has the ledger may."""
+        for folder in (self.folder, self.reports):
+            for path in folder.iterdir():
+                if files.is_part(path):
+                    path.unlink(missing_ok=True)
 
-    def close(self, reports: Iterable[Report]) -> None:
-        """Write the gradebook; an interrupted grading never replaces a complete one."""
-        store.replace(self.gradebook, table(reports).encode())
+    def write(self, reports: Iterable[Report]) -> tuple[Report, ...]:
+        """Write all that is made of reports; of each is given back what the class needs (see `classes.light`).
+
+        The gradebook comes last: who sees it new finds all reports new. Without any report nothing is changed.
+
+        :raises Fault: if something cannot be written; what stood there before still stands then
+        """
+        kept = []
+        for report in reports:
+            name = file_name(report.student)
+            store.write(report, self.reports / f"{name}.json")
+            store.replace(self.reports / f"{name}.txt", text.render(report).plain.encode())
+            kept.append(classes.light(report))
+        if kept:
+            store.replace(self.gradebook, table(kept).encode())
+        return tuple(kept)
+
+    def drop(self, student: str) -> None:
+        """Take a student's files away."""
+        for ending in (".json", ".txt", ".html"):
+            (self.reports / f"{file_name(student)}{ending}").unlink(missing_ok=True)
 
 
-def _file_name(student: str) -> str:
+def file_name(student: str) -> str:
     """A student's name as the name of a file; changed names end in a hash, so that none meets another."""
     clean = re.sub(r"[^\w.@+ -]", "_", student)[:_NAME].strip()
     if clean == student and not clean.startswith("."):
@@ -90,7 +119,7 @@ def table(reports: Iterable[Report]) -> str:
                 cell(report.student),
                 number(report.score),
                 number(report.max_score),
-                number(_percent(report)),
+                number(classes.percent(report)),
                 *(report.count(verdict) for verdict in Verdict),
                 report.level.value,
                 *(_points(by_name.get(name)) for name in names),
@@ -99,10 +128,6 @@ def table(reports: Iterable[Report]) -> str:
             )
         )
     return result.getvalue()
-
-
-def _percent(report: Report) -> float:
-    return 100 * report.score / report.max_score if report.max_score else 0.0
 
 
 def _points(check: CheckResult | None) -> str:
@@ -121,6 +146,18 @@ def first_diagnosis(report: Report) -> str:
 # ---------------------------------------------------------------- for people
 
 
+def show(reports: Sequence[Report], stream: IO[str]) -> None:
+    """The class as a table, and what an instructor would want to know of it."""
+    width = max(80, shutil.get_terminal_size((100, 24)).columns)
+    console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
+    console.print(overview(reports))
+    page = Page()
+    for line in findings(reports):
+        page.paragraph(line) if line else page.blank()
+    page.blank()
+    page.write(stream)
+
+
 def overview(reports: Sequence[Report]) -> Table:
     """The class as a table: a row for each student."""
     shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
@@ -136,7 +173,7 @@ def overview(reports: Sequence[Report]) -> Table:
             # Text, never str: rich would interpret markup in a student's name.
             Text(visible(report.student) + marks),
             Text(f"{number(report.score)} / {number(report.max_score)}"),
-            Text(f"{_percent(report):.0f}"),
+            Text(f"{classes.percent(report):.0f}"),
             *(Text(str(report.count(verdict) or "")) for verdict in Verdict),
             Text(visible(first_diagnosis(report))),
         )
@@ -145,41 +182,90 @@ def overview(reports: Sequence[Report]) -> Table:
 
 def findings(reports: Sequence[Report]) -> tuple[str, ...]:
     """What an instructor would want to know of the class, a line each."""
+    if not reports:
+        return ()
+    found = classes.figures(reports)
+    parts = (
+        _distribution(found), _commonest(found), _hardest(found), _in_need(found), _unreadable(found),
+        _noticed(found), _times(found),
+    )  # fmt: skip
     lines: list[str] = []
-    students = len(reports)
-    titles: dict[str, str] = {}
-    diagnoses: Counter[str] = Counter()
-    for report in reports:
-        own = {c.diagnosis.slug: c.diagnosis.title for c in report.checks if c.diagnosis is not None}
-        titles |= own
-        diagnoses.update(own.keys())
-    if diagnoses:
-        lines.append("Commonest diagnoses")
-        for slug, count in diagnoses.most_common(_COMMONEST):
-            lines.append(f"  {count:>3} of {students}: {slug} – {visible(titles[slug])}")  # noqa: RUF001
-    hardest = _hardest(reports)
-    if hardest:
-        lines += ["", "Hardest checks", *hardest]
-    noticed = [report for report in reports if report.notices or report.broken]
-    if noticed:
-        lines += ["", "To look at (*)"]
-        for report in sorted(noticed, key=lambda report: report.student):
-            told = list(report.notices)
-            if report.broken:
-                told.append("the grader itself failed here: grade this submission again")
-            lines += [f"  {visible(report.student)}: {visible(notice)}" for notice in told]
+    for part in parts:
+        if part:
+            lines += [*([""] if lines else []), *part]
     return tuple(lines)
 
 
-def _hardest(reports: Sequence[Report]) -> list[str]:
-    """Checks by the share of programs that failed them; what was no program says nothing about them."""
-    failed: Counter[str] = Counter()
-    tried: Counter[str] = Counter()
-    for report in reports:
-        if not report.language:
-            continue
-        for check in report.checks:
-            tried[check.name] += check.verdict in (Verdict.PASSED, Verdict.FAILED)
-            failed[check.name] += check.verdict is Verdict.FAILED
-    order = sorted(failed, key=lambda name: (-failed[name] / max(tried[name], 1), name))
-    return [f"  {failed[name]:>3} of {tried[name]} failed {name}" for name in order[:5] if failed[name]]
+def _distribution(found: ClassFigures) -> list[str]:
+    if found.students < _FEW:
+        return []
+    most = max(band.students for band in found.bands)
+    lines = [
+        f"Points: {number(found.mean)} of {number(found.max_score)} on average, median {number(found.median)}"
+    ]
+    for band in reversed(found.bands):
+        name = "100 %" if band.low == band.high else f"{band.low:.0f} to {band.high:.0f} %"
+        bar = "#" * math.ceil(_BAR * band.students / most)
+        lines.append(f"  {name:>11} {band.students:>4} {bar}")
+    return lines
+
+
+def _commonest(found: ClassFigures) -> list[str]:
+    lines = []
+    for each in found.diagnoses[:_COMMONEST]:
+        lines.append(f"  {len(each.students):>3} of {found.students}: {each.slug} – {visible(each.title)}")  # noqa: RUF001
+        way = each.forms[0]
+        if len(way.students) > 1 and way.words.strip(". ") != each.title.strip(". "):
+            lines.append(f"      {len(way.students)} of them: {visible(way.words)}")
+    return ["Commonest diagnoses", *lines] if lines else []
+
+
+def _hardest(found: ClassFigures) -> list[str]:
+    hard = [check for check in found.checks if check.failed][:_HARDEST]
+    lines = [f"  {check.failed:>3} of {check.tried} failed {check.name}" for check in hard]
+    return ["Hardest checks", *lines] if lines else []
+
+
+def _in_need(found: ClassFigures) -> list[str]:
+    shown = [
+        f"  {visible(each.student)}: {each.percent:.0f} %; {visible(each.reason)}" for each in found.help
+    ]
+    return ["Who needs help (less than half of the points)", *_capped(shown)] if shown else []
+
+
+def _unreadable(found: ClassFigures) -> list[str]:
+    shown = [
+        f"  {visible(each.student)}: {visible(each.what)} Cure: {visible(each.cure)}"
+        for each in found.unreadable
+    ]
+    return ["Cannot be read", *_capped(shown)] if shown else []
+
+
+def _noticed(found: ClassFigures) -> list[str]:
+    shown = [
+        f"  {visible(each.student)}: {visible(each.what)}" + (f"; {each.cure}" if each.cure else "")
+        for each in sorted((*found.notices, *found.broken), key=lambda each: each.student)
+    ]
+    if found.outdated:
+        names = ", ".join(map(visible, found.outdated[:_COMMONEST])) + (
+            ", …" if len(found.outdated) > _COMMONEST else ""
+        )
+        shown.append(f"  graded by an older version of the lab: {names}; proclab regrade grades them again")
+    return ["To look at (*)", *shown] if shown else []
+
+
+def _times(found: ClassFigures) -> list[str]:
+    if found.students < _FEW:
+        return []
+    student, slowest = found.times.slowest[0]
+    return [
+        f"Time: {found.times.median_s:.1f} s for a submission (median), {slowest:.1f} s for the slowest "
+        f"({visible(student)}), {found.times.total_s:.0f} s for all with one worker"
+    ]
+
+
+def _capped(lines: list[str]) -> list[str]:
+    """Not so many that nobody reads them; the gradebook has all."""
+    if len(lines) <= _MOST_LINES:
+        return lines
+    return [*lines[:_MOST_LINES], f"  and {len(lines) - _MOST_LINES} more (see the gradebook)"]

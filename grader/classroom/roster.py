@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Entry:
     path: Path
     notices: tuple[str, ...] = ()
     fault: Fault | None = None
+    known_as: tuple[str, ...] = ()
+    """Other names of the student: e-mail address, number, login"""
 
     @property
     def origin(self) -> str:
@@ -45,9 +47,11 @@ class Roster:
     notices: tuple[str, ...]
 
 
-def find(paths: Iterable[Path], lab: Lab) -> Roster:
+def find(paths: Iterable[Path], lab: Lab, attempt: str = "newest") -> Roster:
     """Find the submissions in folders of submissions and in paths that are one themselves.
 
+    :param attempt: which of several attempts of a student is taken: ``newest``, or with ``best`` all of them,
+        the newest first
     :raises Fault: for a path that is not there, or a folder in which nobody handed in anything
     """
     entries: list[Entry] = []
@@ -60,7 +64,7 @@ def find(paths: Iterable[Path], lab: Lab) -> Roster:
         else:
             # A link that the instructor named is followed; one that lies among submissions is not.
             entries.append(Entry(_student(path, lab), path.resolve() if path.is_symlink() else path))
-    return Roster(tuple(_one_each(entries)), tuple(notices))
+    return Roster(tuple(_by_student(entries, attempt)), tuple(notices))
 
 
 def _is_one(folder: Path, lab: Lab) -> bool:
@@ -111,31 +115,36 @@ def _passed_over(child: Path) -> str:
     return ""
 
 
-def _one_each(entries: list[Entry]) -> list[Entry]:
-    """One entry for each student: the newest attempt."""
+def _by_student(entries: list[Entry], attempt: str) -> Iterator[Entry]:
+    """The entries by student, of each the attempt that is taken, or all."""
     by_student: dict[str, list[Entry]] = {}
     for entry in entries:
         attempts = by_student.setdefault(entry.student, [])
         if all(not _same(entry.path, other.path) for other in attempts):
             attempts.append(entry)
-    return [_newest(attempts) for _, attempts in sorted(by_student.items())]
+    for _, attempts in sorted(by_student.items()):
+        times = {entry: _handed_in(entry.path) for entry in attempts} if len(attempts) > 1 else {}
+        attempts.sort(key=lambda entry: times.get(entry, 0), reverse=True)
+        if attempt == "best":
+            yield from attempts
+        else:
+            yield _newest(attempts, times)
 
 
 def _same(one: Path, two: Path) -> bool:
     return one.resolve() == two.resolve()
 
 
-def _newest(attempts: list[Entry]) -> Entry:
+def _newest(attempts: list[Entry], times: Mapping[Entry, int]) -> Entry:
+    """The first of attempts that are ordered by time, if it is clear that it came last."""
     if len(attempts) == 1:
         return attempts[0]
-    times = {entry.path: _handed_in(entry.path) for entry in attempts}
-    ordered = sorted(attempts, key=lambda entry: times[entry.path], reverse=True)
-    first, second = ordered[:2]
-    names = " and ".join(entry.origin for entry in ordered)
-    if times[first.path] - times[second.path] < _SAME_TIME_NS:
+    first, second = attempts[:2]
+    names = " and ".join(entry.origin for entry in attempts)
+    if times[first] - times[second] < _SAME_TIME_NS:
         fault = Fault(
             f"more than one attempt, handed in at the same time: {names}",
-            cure="keep the one that counts, and move the others out of the folder",
+            cure="keep the one that counts, and move the others out of the folder; or grade with --attempt best",
         )
         return replace(first, fault=fault)
     notice = (

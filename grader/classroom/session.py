@@ -3,79 +3,196 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Iterable
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
+from urllib.parse import quote
 
-from rich.console import Console
+import msgspec
 
-from grader.classroom import gradebook, roster
-from grader.classroom.executor import Grading, cores
+from grader.classroom import roster
+from grader.classroom.executor import Begun, Executor, Order, cores
 from grader.classroom.gradebook import Shelf
-from grader.classroom.progress import Ticker
+from grader.classroom.ledger import Done, Forgotten, Graded, Ledger, Session
+from grader.classroom.progress import Show
+from grader.classroom.roster import Entry
+from grader.classroom.worker import Outcome
 from grader.content import build
 from grader.content.course import Course
 from grader.judging import verify as proofs
 from grader.judging.selection import choose
 from grader.judging.verify import Finding
-from grader.model import Lab, Report
-from grader.reporting.page import Page
-from grader.reporting.text import counted
+from grader.model import Fault, Lab, Report
+from grader.reporting.text import number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked of a grading."""
+
+    attempt: str = "newest"
+    """Which of several attempts of a student counts: newest or best"""
+    select: str | None = None
+    force: bool = False
+    again: bool = False
+    """Also what was graded before and is unchanged"""
+    prune: bool = False
+    """Forget students who are in the folder of results and handed in nothing now"""
 
 
 def grade(
     lab: Lab,
     paths: Iterable[Path],
     folder: Path,
+    wish: Wish,
+    executor: Executor,
+    show: Show,
     *,
-    jobs: int | None,
-    select: str | None,
-    force: bool,
-    stream: IO[str],
+    jobs: int = 1,
 ) -> tuple[Report, ...]:
-    """Grade everything that is found, keep every report, and show the class.
+    """Grade everything that is found and not graded yet, and write what is made of it.
 
-    :raises Fault: if there is nothing to grade, or no place for the results
+    Each report is in the ledger as soon as it is there, so the same call goes on after any interruption.
+
+    :return: the reports of everybody in the folder of results, without what was observed in runs
+    :raises Fault: if there is nothing to grade, no place for the results, or somebody else grades into it
     """
-    choose(lab, select, hidden=True)
-    found = roster.find(paths, lab)
+    choose(lab, wish.select, hidden=True)
+    paths = tuple(paths)
+    found = roster.find(paths, lab, wish.attempt)
     shelf = Shelf(folder)
     shelf.open()
-    for notice in found.notices:
-        stream.write(f"note: {notice}\n")
-    stream.flush()
-    reports: list[Report] = []
-    results = Grading(lab, jobs or cores(), select, force).run(found.entries)
-    try:
-        with Ticker(len(found.entries), stream) as ticker, contextlib.closing(results):
-            for _, report in results:
-                shelf.keep(report)
-                reports.append(report)
-                ticker.tell(report)
-    except KeyboardInterrupt:
-        stream.write(
-            f"{len(reports)} of {len(found.entries)} submissions graded, reports in {shelf.reports}/\n"
+    asked = Session(
+        command="grade", lab=lab.slug, lab_version=lab.version, submissions=tuple(map(_named, paths)),
+        attempt=wish.attempt, select=wish.select, force=wish.force, again=wish.again,
+    )  # fmt: skip
+    with Ledger(folder) as ledger, _ended_gently(), show:
+        _same_lab(ledger, lab, folder)
+        shelf.sweep()
+        for notice in (*found.notices, *ledger.notices):
+            show.note(notice)
+        since = begin(ledger, asked)
+        if wish.prune:
+            _forget(ledger, shelf, found.entries)
+        show.begin(lab.slug, len(found.entries), jobs, folder)
+        try:
+            work(ledger, found.entries, executor, since, show)
+        except KeyboardInterrupt:
+            show.stopped("interrupted")
+            shelf.write(report for _, report in ledger.reports())
+            raise
+        except Fault as fault:
+            show.stopped(fault.what)
+            raise
+        kept = shelf.write(report for _, report in ledger.reports())
+        ledger.append(Done())
+        show.end(shelf, kept)
+    return kept
+
+
+def begin(ledger: Ledger, asked: Session) -> int:
+    """Go on with the grading that was interrupted, if it is the same; else begin a new one.
+
+    :return: the offset from which reports count as graded already
+    """
+    if ledger.index.done or ledger.index.session != asked:
+        ledger.append(asked)
+    return ledger.index.session_at if asked.again else 0
+
+
+def work(ledger: Ledger, entries: Sequence[Entry], executor: Executor, since: int, show: Show) -> None:
+    """Have all entries graded that are not in the ledger, and append each report as it comes."""
+    attempts = Counter(entry.student for entry in entries)
+    rank = {entry: number for number, entry in enumerate(entries)}
+    tried: dict[str, list[tuple[Entry, str, Report]]] = {}
+    orders = [Order(entry, ledger.known(entry.student, since)) for entry in entries]
+    with contextlib.closing(executor.follow(orders)) as events:
+        for event in events:
+            if isinstance(event, Begun):
+                show.begun(event.entry.student)
+                continue
+            entry, outcome = event.entry, event.outcome
+            several = attempts[entry.student] > 1
+            report = _kept(ledger, entry, outcome, several)
+            if several:
+                mine = tried.setdefault(entry.student, [])
+                mine.append((entry, outcome.key, report))
+                if len(mine) == attempts[entry.student]:
+                    _best(ledger, sorted(mine, key=lambda each: rank[each[0]]))
+            show.finished(report, unchanged=outcome.report is None)
+
+
+def _kept(ledger: Ledger, entry: Entry, outcome: Outcome, several: bool) -> Report:
+    """The report of an outcome, in the ledger now if it was not yet."""
+    if outcome.report is not None:
+        ledger.append(
+            Graded(key=outcome.key, report=outcome.report, known_as=entry.known_as, attempt=several)
         )
-        raise
-    shelf.close(reports)
-    _show(reports, shelf, stream)
-    return tuple(reports)
+        return outcome.report
+    place = ledger.find(entry.student, outcome.key)
+    assert place is not None, "only what the ledger knows is given out as known"
+    old = ledger.report(place)
+    report = msgspec.structs.replace(old, origin=entry.origin, notices=outcome.notices)
+    if not several and (report != old or place != ledger.index.latest(entry.student)):
+        # It lies elsewhere now, or an earlier version has come back: said anew, not graded anew.
+        ledger.append(Graded(key=outcome.key, report=report, known_as=entry.known_as))
+    return report
 
 
-def _show(reports: list[Report], shelf: Shelf, stream: IO[str]) -> None:
-    """The class table, the commonest diagnoses, and where everything lies."""
-    width = max(80, shutil.get_terminal_size((100, 24)).columns)
-    console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
-    console.print(gradebook.overview(reports))
-    page = Page()
-    for line in gradebook.findings(reports):
-        page.paragraph(line) if line else page.blank()
-    page.blank()
-    page.line(
-        f"{counted(len(reports), 'submission')}; gradebook {shelf.gradebook}, reports in {shelf.reports}/"
-    )
-    page.write(stream)
+def _best(ledger: Ledger, tried: list[tuple[Entry, str, Report]]) -> None:
+    """Of all attempts of a student the best counts; of equal ones the newest, which comes first."""
+    entry, key, report = max(tried, key=lambda each: (not each[2].broken, each[2].score))
+    told = "; ".join(f"{each.origin} {number(found.score)} points" for each, _, found in tried)
+    notice = f"{len(tried)} attempts: {told}; the best counts, {entry.origin}"
+    report = msgspec.structs.replace(report, notices=(*report.notices, notice))
+    latest = ledger.index.latest(entry.student)
+    if latest is None or ledger.report(latest) != report:
+        ledger.append(Graded(key=key, report=report, known_as=entry.known_as))
+
+
+def _named(path: Path) -> str:
+    """A path as it stands in the ledger: absolute, and UTF-8 whatever its bytes are."""
+    return quote(os.fsencode(path.absolute()))
+
+
+def _same_lab(ledger: Ledger, lab: Lab, folder: Path) -> None:
+    if ledger.index.lab not in ("", lab.slug):
+        raise Fault(
+            f"holds the results of {ledger.index.lab}", where=folder, cure="choose another folder with -o"
+        )
+
+
+def _forget(ledger: Ledger, shelf: Shelf, entries: Iterable[Entry]) -> None:
+    there = {entry.student for entry in entries}
+    for student in ledger.index.students():
+        if student not in there:
+            shelf.drop(student)  # first: whoever is interrupted here does it again
+            ledger.append(Forgotten(student=student))
+
+
+@contextlib.contextmanager
+def _ended_gently() -> Iterator[None]:
+    """SIGTERM, and SIGHUP when a terminal goes away, end a grading as Ctrl-C does: with all that is done written."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(each) is signal.SIG_DFL:  # nohup(1) has it ignored, and shall
+                before[each] = signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def verify(course: Course, lab: Lab, *, jobs: int | None, stream: IO[str]) -> bool:

@@ -8,10 +8,13 @@ because the main process is gone, the worker gives up its submission, ends its p
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -29,6 +32,18 @@ from grader.running import machine
 
 _GRACE_S = 10.0
 """How long a worker may take to end its programs"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one submission."""
+
+    key: str
+    """Hash of what the verdict depends on; empty if the grader itself failed, so that it is tried again"""
+    report: Report | None
+    """None if the key was known: nothing was run"""
+    notices: tuple[str, ...] = ()
+    """What the report would have to say about the submission now"""
 
 
 class _Duty:
@@ -65,31 +80,46 @@ def _hold(lifeline: Connection) -> None:
     os._exit(128 + signal.SIGKILL)
 
 
-def grade(lab: Lab, entry: Entry, select: str | None, force: bool) -> Report:
-    """Grade one entry of the roster, whatever is in it."""
+def grade(
+    lab: Lab, entry: Entry, select: str | None, force: bool, known: frozenset[str] = frozenset()
+) -> Outcome:
+    """Grade one entry of the roster, whatever is in it, unless its key is known."""
     _Duty.grading = True
     try:
-        return _grade(lab, entry, select, force)
+        return _grade(lab, entry, select, force, known)
     except BaseException as error:
         if _Duty.ending or isinstance(error, KeyboardInterrupt):
             os._exit(128 + signal.SIGTERM)
-        return broken(lab, entry, select, f"{type(error).__name__}: {error}")
+        return Outcome("", broken(lab, entry, select, f"{type(error).__name__}: {error}"))
     finally:
         _Duty.grading = False
         if _Duty.ending:
             os._exit(128 + signal.SIGTERM)
 
 
-def _grade(lab: Lab, entry: Entry, select: str | None, force: bool) -> Report:
-    if entry.fault is not None:
-        return unreadable(lab, entry, select, entry.fault)
+def _grade(lab: Lab, entry: Entry, select: str | None, force: bool, known: frozenset[str]) -> Outcome:
     try:
+        if entry.fault is not None:
+            raise entry.fault
         submission = submissions.read(entry.path, lab, entry.student)
     except Fault as fault:
-        return unreadable(lab, entry, select, fault)
+        key = _key(lab, select, force, ("unreadable", str(fault), fault.cure))
+        return Outcome(key, None if key in known else unreadable(lab, entry, select, fault), entry.notices)
     notices = (*entry.notices, *map(visible, submission.notices))
+    key = _key(lab, select, force, (submissions.version(submission),))
+    if key in known:
+        return Outcome(key, None, notices)
     submission = msgspec.structs.replace(submission, origin=entry.origin, notices=notices)
-    return judge(lab, submission, select=select, force=force)
+    report = judge(lab, submission, select=select, force=force)
+    return Outcome("" if report.broken else key, report, notices)
+
+
+def _key(lab: Lab, select: str | None, force: bool, what: Iterable[str]) -> str:
+    """Hash of all that a verdict depends on: the submission, the lab, the checks, and what this machine can do."""
+    here = machine.inspect()
+    checks = (check.name for check in choose(lab, select, hidden=True))
+    parts = (lab.slug, lab.version, str(here.level.value), *sorted(here.capabilities), str(force), *checks)
+    return hashlib.sha256("\0".join((*parts, "", *what)).encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 def unreadable(lab: Lab, entry: Entry, select: str | None, fault: Fault) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def write(path: Path, data: bytes) -> None:
     :raises OSError: if there is no room or no right; what stood there before still stands then
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f".{path.name[:40]}.{secrets.token_hex(8)}"
+    part = path.parent / f".{path.name[:40]}.{secrets.token_hex(8)}.part"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(descriptor, "wb") as file:
@@ -49,3 +50,8 @@ def write(path: Path, data: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file is one that `write` was interrupted at."""
+    return re.fullmatch(r"\..{1,40}\.[0-9a-f]{16}\.part", path.name, re.DOTALL) is not None

@@ -193,9 +193,31 @@ def test_ctrl_c_ends_everything(running: Class, tmp_path: Path) -> None:
     assert process.returncode == 130, output
     assert output.endswith(b"proclab: interrupted\n")
     assert b"Traceback" not in output
-    assert b"0 of 1 submissions graded" in output
+    assert b"0 of 1 submission graded and kept; the same command goes on from there" in output
     assert (tmp_path / "grades" / "gradebook.csv").read_text() == "of an earlier grading"
     assert [pid for pid, started in everything.items() if not gone(pid, started)] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_asks_to_end_ends_everything(running: Class, number: signal.Signals) -> None:
+    process, _, everything = running()
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130, output
+    assert b"the same command goes on from there" in output
+    assert [pid for pid, started in everything.items() if not gone(pid, started)] == []
+
+
+def test_a_second_grading_into_the_same_folder_is_refused(running: Class, tmp_path: Path) -> None:
+    running()
+    second = subprocess.run(
+        [sys.executable, "-m", "grader", "grade", "echo", str(tmp_path / "class"), "-o", str(tmp_path / "grades")],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PROCLAB_COURSE": str(tmp_path / "course")},
+        capture_output=True, text=True, check=False, timeout=DEADLINE_S,
+    )  # fmt: skip
+    assert second.returncode == 2
+    assert "another proclab is grading into this folder now" in second.stderr
+    assert "cure: wait until it has ended" in second.stderr
 
 
 def test_nothing_outlives_a_killed_main_process(running: Class) -> None:

@@ -10,11 +10,14 @@ import msgspec
 import pytest
 from reports import BROKEN, PASSED, REPORTS, SKIPPED, hung, report
 from rich.console import Console
+from victims import ROOT
 
-from grader.classroom import gradebook
+from grader.classroom import gradebook, worker
 from grader.classroom.gradebook import Shelf
+from grader.classroom.roster import Entry
+from grader.content import lab as labs
 from grader.model import Fault, Report
-from grader.reporting import store
+from grader.reporting import classes, store
 
 
 def of(student: str, **changes: object) -> Report:
@@ -60,21 +63,56 @@ def test_computes_nothing(student: str) -> None:
 def test_keeps_what_a_student_may_see_and_what_an_instructor_needs(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "grades")
     made = msgspec.structs.replace(REPORTS["leftovers"], student="ada")
-    shelf.keep(made)
-    shelf.close([made])
+    assert shelf.write([made]) == (classes.light(made),)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
         "grades/gradebook.csv", "grades/reports/ada.json", "grades/reports/ada.txt",
     ]  # fmt: skip
     assert store.read(shelf.reports / "ada.json") == made
     assert "sleep 100" in (shelf.reports / "ada.json").read_text()
     assert "sleep 100" not in (shelf.reports / "ada.txt").read_text()  # the command of a hidden check
+    assert shelf.gradebook.read_text() == gradebook.table([made])
+
+
+def test_without_reports_nothing_is_changed(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.gradebook.write_text("of an earlier grading")
+    assert shelf.write([]) == ()
+    assert shelf.gradebook.read_text() == "of an earlier grading"
+
+
+def test_halves_of_a_killed_grading_are_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "grades")
+    shelf.open()
+    shelf.write([of("ada")])
+    mine = [
+        shelf.folder / ".notes",
+        shelf.reports / ".ada.json.part",
+        shelf.reports / "x.0123456789abcdef.part",
+    ]
+    halves = [
+        shelf.reports / ".ada.json.0123456789abcdef.part",
+        shelf.folder / ".gradebook.csv.0123456789abcdef.part",
+    ]
+    for path in (*mine, *halves):
+        path.write_text("")
+    shelf.sweep()
+    assert all(path.exists() for path in mine)
+    assert not any(path.exists() for path in halves)
+    assert (shelf.reports / "ada.json").exists()
+
+
+def test_a_student_who_is_dropped_leaves_no_file(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "grades")
+    shelf.write([of("../ada"), of("bob")])
+    shelf.drop("../ada")
+    shelf.drop("nobody")
+    assert sorted(path.name for path in shelf.reports.iterdir()) == ["bob.json", "bob.txt"]
 
 
 def test_names_files_so_that_none_leaves_the_folder_or_meets_another(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path / "grades")
     students = ["../../evil", "a/b", "a_b", "..", "é ñ", "x" * 300, "x" * 301, "a\\nb", "CON:"]
-    for student in students:
-        shelf.keep(of(student))
+    shelf.write(map(of, students))
     found = list(shelf.reports.glob("*.json"))
     assert len(found) == len(students)
     assert {path.name for path in tmp_path.iterdir()} == {"grades"}
@@ -98,15 +136,46 @@ def test_shows_the_class(tmp_path: Path) -> None:
     assert "1 / 5" in shown
 
 
+def class_of(faulty: int, right: int) -> list[Report]:
+    return [of(f"s{n}") for n in range(faulty)] + [report(PASSED, student=f"t{n}") for n in range(right)]
+
+
 def test_tells_what_an_instructor_wants_to_know() -> None:
-    class_ = [of(f"s{number}") for number in range(5)] + [report(PASSED, student=f"t{n}") for n in range(9)]
-    class_.append(report(PASSED, BROKEN, student="zoe", notices=("two attempts",)))
+    class_ = [*class_of(5, 9), report(PASSED, BROKEN, student="zoe", notices=("two attempts",))]
     lines = gradebook.findings(class_)
     assert any(line.startswith("    5 of 15: write-end-left-open ") for line in lines)
+    way = next(line for line in lines if line.startswith("      5 of them: "))
+    assert "its write end is still open in the parent, descriptor N." in way
     assert "    5 of 5 failed test_stops_at_end_of_file" in lines
+    assert "  s0: 20 %; A write end of a pipe stays open, so its reader never sees end-of-file." in lines
     assert "  zoe: two attempts" in lines
-    assert any("the grader itself failed" in line for line in lines)
+    assert any(line.startswith("  zoe: the grader itself failed here: NameError") for line in lines)
+    assert any(line.startswith("Points: 1 of 5 on average, median 1") for line in lines)
+    assert "        100 %    9 ########################################" in lines
+
+
+def test_lists_what_cannot_be_read_with_the_cure() -> None:
+    fault = Fault("is not a notebook", where="eve.ipynb", cure="hand in the .ipynb file that Jupyter saves")
+    entry = Entry("eve", Path("eve.ipynb"), fault=fault)
+    lab = labs.load(ROOT / "labs" / "pipeline")
+    lines = gradebook.findings([worker.unreadable(lab, entry, None, fault)])
+    (line,) = (line for line in lines if line.startswith("  eve: ") and "Cure" in line)
+    assert "eve.ipynb: is not a notebook. Cure: Hand in the .ipynb file that Jupyter saves." in line
+
+
+def test_names_those_who_were_graded_by_an_older_version_of_the_lab() -> None:
+    old = of("ada", lab_version="old", started="2026-01-01T00:00:00+00:00")
+    (line,) = (line for line in gradebook.findings([old, of("bob")]) if "older version" in line)
+    assert "ada" in line
+    assert "bob" not in line
+
+
+def test_does_not_bury_an_instructor_in_a_class_of_hundreds() -> None:
+    lines = gradebook.findings(class_of(300, 0))
+    assert len(lines) < 60
+    assert "  and 280 more (see the gradebook)" in lines
 
 
 def test_has_nothing_to_tell_of_a_class_without_faults() -> None:
     assert gradebook.findings([report(PASSED)]) == ()
+    assert gradebook.findings([]) == ()
