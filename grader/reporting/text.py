@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 
 from grader.model import CheckResult, Ending, Level, Observation, Report, Turn, Verdict
-from grader.reporting import difference, processes
+from grader.reporting import difference, processes, schedule
 from grader.reporting.escape import visible
 from grader.reporting.page import WIDTH, Page
 from grader.running.machine import LOSSES
@@ -144,11 +144,13 @@ def _failed(page: Page, group: list[CheckResult], reveal: bool, explained: dict[
         page.blank()
         page.paragraph("This check is hidden: its command and its data are not shown.", indent=_INDENT)
         if check.observation is not None and not before:
+            _order(page, check.observation)
             processes.draw(page, check.observation, _INDENT)
             _left(page, check.observation)
         return
     _run(page, check)
     if check.observation is not None:
+        _order(page, check.observation)
         _conversation(page, check.observation)
         _standard_error(page, check)
         if not before:
@@ -156,6 +158,11 @@ def _failed(page: Page, group: list[CheckResult], reveal: bool, explained: dict[
         _left(page, check.observation)
         if not before:
             _history(page, check.observation)
+
+
+def _order(page: Page, seen: Observation) -> None:
+    if seen.schedule is not None:
+        schedule.draw(page, seen.schedule, _INDENT)
 
 
 def _say(page: Page, label: str, text: str, style: str = "") -> None:
@@ -360,6 +367,19 @@ def _foot(page: Page, report: Report) -> None:
     commands = []
     slugs = list(dict.fromkeys(check.diagnosis.slug for check in failed if check.diagnosis is not None))
     commands += [(f"proclab explain {slug}", "what this fault is") for slug in slugs[:3]]
+    ids = [
+        check.observation.schedule.replay
+        for check in failed
+        if check.observation and check.observation.schedule
+    ]
+    commands += [
+        (
+            f"proclab check {shlex.quote(report.lab)} --replay {each}",
+            "run this order of steps again, and see all of it",
+        )
+        for each in ids[:2]
+        if each
+    ]
     again = next((check for check in failed if not check.hidden), None)
     if again is not None:
         commands.append((f"proclab check {shlex.quote(report.lab)} -k {again.name}", "run this check again"))

@@ -1,0 +1,59 @@
+"""The order of steps that shows a fault, line by line: who, where, what, and what came of it."""
+
+from __future__ import annotations
+
+from grader.model import Schedule
+from grader.reporting.escape import visible
+from grader.reporting.page import Page
+
+_TASK, _SOURCE = 16, 36
+"""The widest that a name and a line of source may be"""
+
+
+def draw(page: Page, schedule: Schedule, indent: int) -> None:
+    """The story of a schedule, and who waits for what at its end."""
+    if schedule.steps:
+        page.blank()
+        page.line(("one order of steps that shows it", "bold"), f"  ({needs(schedule)})", indent=indent)
+        _steps(page, schedule, indent + 2)
+
+
+def needs(schedule: Schedule) -> str:
+    """How unlikely it is, in words."""
+    match schedule.switches:
+        case 0:
+            words = "no thread is interrupted"
+        case 1:
+            words = "it needs one unlucky switch"
+        case None:
+            words = "it needs several unlucky switches"
+        case number:
+            words = f"it needs {number} unlucky switches"
+    return words + (f"; schedule {schedule.tried} of those that were tried" if schedule.tried > 1 else "")
+
+
+def _steps(page: Page, schedule: Schedule, indent: int) -> None:
+    files = {step.place.file for step in schedule.steps if step.place is not None}
+    where = {
+        id(step): (str(step.place) if len(files) > 1 else f"line {step.place.line}") if step.place else ""
+        for step in schedule.steps
+    }
+    task = min(max((len(visible(step.task)) for step in schedule.steps), default=0), _TASK) + 2
+    place = max((len(words) for words in where.values()), default=0) + 2
+    source = min(max((len(visible(step.source)) for step in schedule.steps), default=0), _SOURCE) + 2
+    for step in schedule.steps:
+        if not step.task:
+            style = "bold yellow" if step.text.startswith("--") else "dim"
+            page.labelled("", step.text, indent=indent + task, style=style)
+            continue
+        name = _cut(step.task, task - 2).ljust(task)
+        code = _cut(step.source, source - 2).ljust(source)
+        style = "bold red" if step.text.endswith(("for ever", "lost")) else ""
+        page.labelled(
+            (f"{name}{where[id(step)].ljust(place)}{code}", "dim"), step.text, indent=indent, style=style
+        )
+
+
+def _cut(text: str, width: int) -> str:
+    text = visible(text)
+    return text if len(text) <= width else text[: width - 1] + "…"
