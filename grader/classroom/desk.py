@@ -11,7 +11,8 @@ from grader.content import course as courses
 from grader.content import handout, submission
 from grader.content.course import Course
 from grader.judging.judge import judge
-from grader.judging.selection import choose
+from grader.judging.schedules import STRATEGY, split
+from grader.judging.selection import choose, exactly
 from grader.model import CheckResult, Fault, Lab, Report, Submission, Verdict
 from grader.reporting import store, text
 from grader.reporting.escape import visible
@@ -102,13 +103,17 @@ class Events:
         self._event("end", report=report, score=report.score, max_score=report.max_score)
 
 
-def check(course: Course, slug: str, path: Path | None, select: str | None, show: Show) -> Report:
+def check(
+    course: Course, slug: str, path: Path | None, select: str | None, show: Show, replay: str = ""
+) -> Report:
     """Run the visible checks.
 
-    :raises Fault: if there is no such lab, check or work
+    :param replay: the id of one run, as a report gives it: only that check, and only that run
+    :raises Fault: if there is no such lab, check, run or work
     """
     lab = courses.load_lab(course, slug)
-    chosen = choose(lab, select, hidden=False)
+    name = split(replay)[0] if replay else ""
+    chosen = exactly(lab, name, hidden=False) if replay else choose(lab, select, hidden=False)
     where = path or handout.workplace(lab, Path())
     student = visible(submission.stem(where.resolve()))
     work = submission.read(where.resolve() if where.is_symlink() else where, lab, student)
@@ -116,9 +121,17 @@ def check(course: Course, slug: str, path: Path | None, select: str | None, show
         work, origin=visible(str(where)), notices=tuple(map(visible, work.notices))
     )
     show.begin(lab, work, len(chosen))
-    report = judge(lab, work, select=select, hidden=False, on_result=show.result)
+    report = judge(lab, work, select=select, hidden=False, on_result=show.result, replay=replay)
+    if replay and _missed(report, replay):
+        raise Fault(f"{name} runs nothing that is called {replay!r}", cure="take the id from a report")
     show.end(report)
     return report
+
+
+def _missed(report: Report, replay: str) -> bool:
+    """Whether a schedule was asked for that the check does not have: it passed, and showed nothing."""
+    asked = STRATEGY.fullmatch(replay.rpartition(":")[2])
+    return bool(asked) and all(c.verdict is Verdict.PASSED and c.observation is None for c in report.checks)
 
 
 def status(report: Report) -> int:

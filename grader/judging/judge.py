@@ -25,8 +25,8 @@ from grader.content import submission as submissions
 from grader.exploring.schedules import NotDecided
 from grader.judging import explain, explorers, fixtures
 from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Workshop
-from grader.judging.schedules import STRATEGY, Schedules
-from grader.judging.selection import choose
+from grader.judging.schedules import STRATEGY, Schedules, split
+from grader.judging.selection import choose, exactly
 from grader.judging.vocabulary import named
 from grader.model import CheckInfo, CheckResult, Diagnosis, Lab, Level, Report, Submission, Verdict
 from grader.running import machine
@@ -291,14 +291,15 @@ def judge(
     :param force: run hidden checks even where isolation is too weak for them
     :param level: a weaker isolation than the machine offers, for tests
     :param on_result: called with each result as soon as it stands
-    :param replay: which one run of the many that an explorer tries: an id without the check's name
-    :raises Fault: if `select` fits no check
+    :param replay: the id of one run of the many that an explorer tries: only that check, and only that run
+    :raises Fault: if `select` or `replay` fits no check
     """
     started = time.monotonic()
     began = datetime.now(UTC).isoformat(timespec="seconds")
     here = machine.inspect()
     level = level or here.level
-    chosen = choose(lab, select, hidden=hidden)
+    name, rest = split(replay) if replay else ("", "")
+    chosen = exactly(lab, name, hidden=hidden) if replay else choose(lab, select, hidden=hidden)
     tell = on_result or (lambda result: None)
     notices = submission.notices
     results: dict[str, CheckResult] = {}
@@ -319,7 +320,7 @@ def judge(
             for result in results.values():
                 tell(result)
         else:
-            results, trouble = _check(lab, prepared, chosen, force, tell, replay)
+            results, trouble = _check(lab, prepared, chosen, force, tell, rest)
     for check in chosen:
         if check.name not in results:
             results[check.name] = CheckResult(

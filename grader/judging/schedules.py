@@ -160,7 +160,7 @@ class _Attempt:
         """Run one schedule, if it is one of this call's."""
         number, _, name = wanted.partition(":")
         index = int(number) - self._first
-        if not 0 <= index < len(self._setups):
+        if not 0 <= index < len(self._setups) or not STRATEGY.fullmatch(name):
             return
         program, *arguments = self._setups[index]
         trace = self._owner.runner(program, tuple(arguments)).run(arguments, name, story=True)
@@ -289,7 +289,7 @@ def _observed(trace: Trace) -> str:
     return trace.came.value
 
 
-def check_replay(wanted: str) -> tuple[str, str]:
+def split(wanted: str) -> tuple[str, str]:
     """Split an id for ``--replay`` into the check's name and the rest.
 
     :raises Fault: if it is none

@@ -58,6 +58,9 @@ def render(report: Report, *, width: int = WIDTH, reveal: bool = False, told: bo
         if check.verdict is Verdict.BROKEN:
             page.blank()
             _broken(page, check)
+        elif check.verdict is Verdict.PASSED and check.observation is not None:  # it was asked for: a replay
+            page.blank()
+            _replayed(page, check, check.observation)
     page.blank()
     _foot(page, report)
     return page
@@ -158,6 +161,14 @@ def _failed(page: Page, group: list[CheckResult], reveal: bool, explained: dict[
         _left(page, check.observation)
         if not before:
             _history(page, check.observation)
+
+
+def _replayed(page: Page, check: CheckResult, seen: Observation) -> None:
+    """A run that broke no promise, of which somebody wants to see everything."""
+    page.line((f"PASSED  {check.name}", "green"), " in this order of steps")
+    page.blank()
+    page.line(("run".ljust(_COLUMN), "bold"), (seen.command, "cyan"), indent=_INDENT)
+    _order(page, seen)
 
 
 def _order(page: Page, seen: Observation) -> None:
