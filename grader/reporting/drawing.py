@@ -28,14 +28,14 @@ _WRITES = ("write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "sendm
 _BLAMES = {"write-end-left-open": False, "read-end-left-open": True}
 """Diagnoses that name an end which somebody holds without use, and whether the one who waits is a writer"""
 
-_BOX = 268
+_BOX = 278
 _GAP = 14
 _PAD = 9
 _LINE = 17
 _ROW = 22
 _LANE = 28
 _TRUNK = 12
-_CHARACTERS = 39
+_CHARACTERS = 42
 """Letters that fit into a box, by the width of a wide sans-serif font"""
 _LANES = 16
 _WIDE, _WIDER = 400, 560

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from grader.model import CheckResult, Ending, Level, Observation, Report, Turn, Verdict
 from grader.reporting import difference, drawing, processes, text, timeline
+from grader.reporting.escape import visible
 from grader.reporting.markup import Child, Markup, element, joined, verbatim
 from grader.reporting.text import number
 from grader.running.machine import LOSSES
@@ -45,7 +46,7 @@ def nowhere(section: str) -> str:
 
 def in_notebook(section: str) -> str:
     """The heading of that name in the same notebook, as JupyterLab and nbconvert name their anchors."""
-    return "#" + quote(section.replace(" ", "-"))
+    return "#" + quote(visible(section).replace(" ", "-"))
 
 
 @dataclass
@@ -58,7 +59,8 @@ class _Form:
     link: Link
     explained: dict[str, str] = field(default_factory=dict)
     """Where each diagnosis was explained already: again the facts are enough"""
-    room: int = _BUDGET
+    room: int = field(default_factory=lambda: _BUDGET)
+    """Characters of evidence for which there is still room"""
 
     def title(self, level: int, *children: Child, class_: str) -> Markup:
         return element(f"h{level}" if self.headings else "p", *children, class_=class_)
@@ -85,21 +87,18 @@ def page(report: Report, *, reveal: bool = False, link: Link = nowhere) -> str:
         element("title", title),
         _style(),
     )
+    sections = [element("section", element("h2", "Checks"), _list(report, form))]
+    if trouble:
+        sections.append(element("section", element("h2", "What to mend", id="explanations"), trouble))
+    skip = element("a", "To the explanations", href="#explanations", class_="pl-skip") if trouble else None
     body = element(
         "body",
-        element("a", "To the explanations", href="#explanations", class_="pl-skip") if trouble else None,
-        element("header", element("h1", report.lab_title), _about(report), _score(report)),
-        element(
-            "main",
-            element("section", element("h2", "Checks", id="checks"), _list(report, form), aria_labelledby="checks"),
-            element(
-                "section", element("h2", "What to mend", id="explanations"), trouble,
-                aria_labelledby="explanations",
-            ) if trouble else None,
-        ),
-        element("footer", _next(report), _origin(report)),
+        skip,
+        element("header", element("h1", report.lab_title), _about(report), _score(report), class_="pl-frame"),
+        element("main", sections, class_="pl-frame"),
+        element("footer", _next(report), _origin(report), class_="pl-frame"),
         class_="proclab pl-page",
-    )  # fmt: skip
+    )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
