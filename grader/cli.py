@@ -175,9 +175,20 @@ def start(slug: str, directory: Path | None, language: str) -> None:
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @_select
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
+@click.option(
+    "--replay", metavar="ID", default="", help="Only one run of a check that tries many; the ID is from a report."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--jsonl", is_flag=True, help="Print an event for each check, one JSON object on each line.")
-def check(slug: str, path: Path | None, select: str | None, watch: bool, as_json: bool, jsonl: bool) -> None:
+def check(
+    slug: str,
+    path: Path | None,
+    select: str | None,
+    watch: bool,
+    replay: str,
+    as_json: bool,
+    jsonl: bool,
+) -> None:
     """Run the visible checks of a lab on your own work.
 
     PATH is a folder, a file, a notebook or an archive; without it ./LAB or the current folder.
@@ -187,6 +198,7 @@ def check(slug: str, path: Path | None, select: str | None, watch: bool, as_json
       proclab check pipeline
       proclab check pipeline my_pipeline.c
       proclab check pipeline -k end_of_file --watch
+      proclab check bounded_buffer --replay test_loses_nothing_in_any_schedule:2:d17
     """
     from grader.classroom import desk
 
@@ -201,7 +213,7 @@ def check(slug: str, path: Path | None, select: str | None, watch: bool, as_json
     if watch:
         desk.watch(course, slug, path, select, show, told=sys.stderr)
         return
-    report = desk.check(course, slug, path, select, show)
+    report = desk.check(course, slug, path, select, show, replay)
     raise SystemExit(desk.status(report))
 
 
