@@ -82,8 +82,11 @@ class Client:
             self._missed(outcome, "a connection")
         return self
 
-    def line(self, within: float | None = None) -> str:
-        """The next line that comes, without its newline."""
+    def line(self, within: float | None = None, *, slug: str = "no-answer") -> str:
+        """The next line that comes, without its newline.
+
+        :param slug: the fault, if nothing more can come
+        """
         received = self._connection.received
 
         def complete() -> bool:
@@ -92,7 +95,7 @@ class Client:
         outcome = self._program.pump(complete, within=within)
         end = received.find(b"\n", self._taken) + 1
         if not end:
-            self._missed(outcome, f"a line for {self.name}")
+            self._missed(outcome, f"a line for {self.name}", slug)
         text = shown(bytes(received[self._taken : end - 1]))
         self._taken = end
         return text
@@ -154,11 +157,12 @@ class Client:
             )
         seen = program.finish(outcome)
         doing = explain.doing(seen)
-        fact = {
-            "no-answer": f"{self.name} waits for {waited_for.partition(' for ')[0]}, and all processes of the server "
-            "wait for something else; nothing is in flight.",
-            "connection-left-open": f"The connection of {self.name} is over, but the server does not close it.",
-        }[slug]
+        fact = (
+            f"The connection of {self.name} is over, but the server does not close it."
+            if slug == "connection-left-open"
+            else f"{self.name} waits for {waited_for.partition(' for ')[0]}, and all processes of the server "
+            "wait for something else; nothing is in flight."
+        )
         raise CheckFailed(
             explain.diagnosis(self._bench.lab.diagnoses, slug, fact, doing),
             expected=waited_for,

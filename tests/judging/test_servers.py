@@ -211,6 +211,12 @@ def test_splits_find_who_mistakes_reads_for_messages(bench: Callable[..., Bench]
     assert "comes" in failure.value.diagnosis.fact
 
 
+def test_a_split_whose_end_alone_is_missing_is_told_as_that(bench: Callable[..., Bench]) -> None:
+    with pytest.raises(CheckFailed) as failure:
+        serve(bench(SERVER.replace('data = b""', "pass"))).split("quit\n", gives="QUIT\n", slug="no-answer")
+    assert failure.value.diagnosis.slug == "connection-left-open"
+
+
 def test_two_hundred_clients_at_once(bench: Callable[..., Bench]) -> None:
     server = serve(bench())
     crowd = [server.connect() for _ in range(200)]
