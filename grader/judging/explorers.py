@@ -306,8 +306,12 @@ class _Exploration:
                 program.until(lambda _: board.state is Shim.RAISED, within=_LATE_S)
                 program.settle()
             return board.state is Shim.RAISED
-        for number in self._setup.signals:
+        for number in sorted(set(self._setup.signals)):  # the order in which the kernel takes what is pending
             program.signal(number)
+        for index, number in enumerate(self._setup.signals):
+            if number in self._setup.signals[:index]:
+                program.settle()  # two of the same number that are pending are one
+                program.signal(number)
         program.settle()
         return True
 
