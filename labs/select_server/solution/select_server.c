@@ -284,7 +284,7 @@ static void discard(struct session *session)
 {
     // BEGIN SOLUTION
     char unwanted[16 * MOST_LINE];
-    if (read(session->descriptor, unwanted, sizeof unwanted) == -1) {
+    if (recv(session->descriptor, unwanted, sizeof unwanted, MSG_DONTWAIT) == -1) {
         /* there is nothing, or nobody */
     }
     // END SOLUTION

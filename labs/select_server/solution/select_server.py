@@ -329,7 +329,7 @@ class Server:
         """
         ### BEGIN SOLUTION
         try:
-            session.connection.recv(16 * PIECE)
+            session.connection.recv(16 * PIECE, socket.MSG_DONTWAIT)
         except OSError:
             pass  # there is nothing, or nobody
         ### END SOLUTION
