@@ -1,0 +1,21 @@
+"""A number is counted up without a lock, in one line."""
+
+import sys
+import threading
+
+count = 0
+
+
+def work(times):
+    global count
+    for _ in range(times):
+        count += 1
+
+
+workers, _, times, _ = map(int, sys.argv[1:])
+threads = [threading.Thread(target=work, args=(times,)) for _ in range(workers)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("total", count, "of", workers * times)

@@ -1,0 +1,39 @@
+"""A lock is not given back where a put finds the buffer full."""
+
+import threading
+
+import drive
+
+
+class Buffer:
+    def __init__(self, capacity):
+        self.slots = [None] * capacity
+        self.head = self.tail = self.count = 0
+        self.lock = threading.Lock()
+        self.not_full = threading.Condition(self.lock)
+        self.not_empty = threading.Condition(self.lock)
+
+    def put(self, item):
+        while True:
+            self.lock.acquire()
+            if self.count == len(self.slots):
+                return
+            break
+        self.slots[self.tail] = item
+        self.tail = (self.tail + 1) % len(self.slots)
+        self.count += 1
+        self.not_empty.notify()
+        self.lock.release()
+
+    def get(self):
+        with self.lock:
+            while self.count == 0:
+                self.not_empty.wait()
+            item = self.slots[self.head]
+            self.head = (self.head + 1) % len(self.slots)
+            self.count -= 1
+            self.not_full.notify()
+            return item
+
+
+drive.main(Buffer)

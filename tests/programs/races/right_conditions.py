@@ -1,0 +1,36 @@
+"""Right: two conditions of one lock."""
+
+import threading
+
+import drive
+
+
+class Buffer:
+    def __init__(self, capacity):
+        self.slots = [None] * capacity
+        self.head = self.tail = self.count = 0
+        self.lock = threading.Lock()
+        self.not_full = threading.Condition(self.lock)
+        self.not_empty = threading.Condition(self.lock)
+
+    def put(self, item):
+        with self.lock:
+            while self.count == len(self.slots):
+                self.not_full.wait()
+            self.slots[self.tail] = item
+            self.tail = (self.tail + 1) % len(self.slots)
+            self.count += 1
+            self.not_empty.notify()
+
+    def get(self):
+        with self.lock:
+            while self.count == 0:
+                self.not_empty.wait()
+            item = self.slots[self.head]
+            self.head = (self.head + 1) % len(self.slots)
+            self.count -= 1
+            self.not_full.notify()
+            return item
+
+
+drive.main(Buffer)
