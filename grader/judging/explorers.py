@@ -186,7 +186,7 @@ class _Exploration:
     def replay(self, name: str) -> Explored:
         """Try the point of this name.
 
-        :raises SandboxError: if the program does not come to it
+        :raises CheckSkipped: if the program does not come to it
         """
         found, rest = self._count()
         points = [point for point in (*signals.all_of(found), *rest) if point.name == name]
@@ -198,7 +198,7 @@ class _Exploration:
                     raise error
                 if came:
                     return Explored(len(found) + len(rest), 1, 0, 0)
-        raise SandboxError(f"the program does not come to the point {name}")
+        raise CheckSkipped(f"the program does not come to the point {name}")
 
     # ------------------------------------------------------------ the run that counts
 
