@@ -11,7 +11,6 @@ import base64
 import hashlib
 import itertools
 import re
-import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from grader.model import CheckResult, Ending, Level, Observation, Report, Turn, Verdict
-from grader.reporting import difference, drawing, processes, text, timeline
+from grader.reporting import difference, drawing, processes, schedule, story, text, timeline
 from grader.reporting.escape import visible
 from grader.reporting.markup import Child, Markup, element, joined, verbatim
 from grader.reporting.text import number
@@ -116,7 +115,8 @@ def fragment(*results: CheckResult, reveal: bool = False, link: Link = in_notebo
 
 def _passed(check: CheckResult) -> Markup:
     points = f"{number(check.points)} of {number(check.max_points)}"
-    return element("div", f"{_SIGNS[check.verdict]} {check.verdict.value} ({points}): {check.claim}")
+    basis = f" ({check.basis})" if check.basis else ""
+    return element("div", f"{_SIGNS[check.verdict]} {check.verdict.value} ({points}): {check.claim}{basis}")
 
 
 def fragment_report(report: Report, *, reveal: bool = False, link: Link = in_notebook) -> str:
@@ -218,7 +218,9 @@ def _list(report: Report, form: _Form) -> Markup:
         if form.headings and check.verdict in (Verdict.FAILED, Verdict.BROKEN):
             claim = element("a", check.claim, href=f"#{_anchor(check)}")
         hidden = element("span", " (hidden)", class_="pl-soft") if check.hidden else None
-        reason = f"not run: {check.reason}" if check.verdict is Verdict.SKIPPED and check.reason else None
+        reason = (
+            f"not run: {check.reason}" if check.verdict is Verdict.SKIPPED and check.reason else check.basis
+        )
         rows.append(
             element(
                 "li",
@@ -233,16 +235,8 @@ def _list(report: Report, form: _Form) -> Markup:
 
 def _next(report: Report) -> Markup | None:
     """Commands that help now."""
-    failed = [check for check in report.checks if check.verdict is Verdict.FAILED]
-    slugs = list(dict.fromkeys(check.diagnosis.slug for check in failed if check.diagnosis is not None))
-    commands = [(f"proclab explain {slug}", "what this fault is") for slug in slugs[:3]]
-    again = next((check for check in failed if not check.hidden), None)
-    if again is not None:
-        commands.append((f"proclab check {shlex.quote(report.lab)} -k {again.name}", "run this check again"))
-    if not commands:
-        return None
-    rows = [element("li", element("code", command), ": ", words) for command, words in commands]
-    return joined(element("p", "In a terminal", class_="pl-label"), element("ul", rows))
+    rows = [element("li", element("code", command), ": ", words) for command, words in text.commands(report)]
+    return joined(element("p", "In a terminal", class_="pl-label"), element("ul", rows)) if rows else None
 
 
 def _origin(report: Report) -> Markup:
@@ -261,7 +255,8 @@ def _explanations(report: Report, form: _Form) -> Iterator[Markup]:
         form.room -= len(made)
         yield made
     for check in report.checks:
-        if check.verdict is Verdict.BROKEN:
+        replayed = check.verdict is Verdict.PASSED and check.observation is not None
+        if check.verdict is Verdict.BROKEN or replayed:
             yield _check([check], form)
 
 
@@ -304,7 +299,7 @@ def _body(check: CheckResult, form: _Form) -> Markup | None:
     if check.verdict is Verdict.SKIPPED:
         return element("p", f"not run: {check.reason}") if check.reason else None
     if check.verdict is Verdict.PASSED:
-        return None
+        return joined(element("p", check.basis) if check.basis else None, _replayed(check, form))
     slug = check.diagnosis.slug if check.diagnosis is not None else ""
     before = form.explained.get(slug, "")
     shown = form.reveal or not check.hidden
@@ -323,8 +318,17 @@ def _body(check: CheckResult, form: _Form) -> Markup | None:
             element("p", "This check is hidden: its command and its data are not shown.", class_="pl-soft")
         )
         if check.observation is not None:
-            parts += [_moment(check, form) if not before else None, _left(check.observation, form)]
+            if not before:
+                parts += [_order(check.observation, form), _moment(check, form)]
+            parts.append(_left(check.observation, form))
     return joined(parts)
+
+
+def _replayed(check: CheckResult, form: _Form) -> Markup | None:
+    """A run that broke no promise, of which somebody wants to see everything."""
+    if check.observation is None or (check.hidden and not form.reveal):
+        return None
+    return joined(_run(check, form), _order(check.observation, form))
 
 
 def _diagnosis(check: CheckResult, before: str, form: _Form, *, evidence: bool) -> Markup:
@@ -381,7 +385,7 @@ def _evidence(check: CheckResult, before: str, form: _Form) -> Markup:
     seen = check.observation
     parts: list[Child] = [_run(check, form)]
     if seen is not None:
-        parts += [_conversation(seen, form), _errors(check, form)]
+        parts += [_order(seen, form), _conversation(seen, form), _errors(check, form)]
         parts += [_moment(check, form) if not before else None]
         parts += [_left(seen, form)]
         parts += [_history(seen) if not before else None]
@@ -435,6 +439,18 @@ def _line(side: Child, words: Child, style: str, *, exact: bool = False) -> Mark
         element("span", side, class_="pl-side"),
         element("span", words, class_="pl-mono pl-exact" if exact else "pl-mono"),
         class_=style,
+    )
+
+
+def _order(seen: Observation, form: _Form) -> Markup | None:
+    """The order of steps that shows it."""
+    if seen.schedule is None or not seen.schedule.steps:
+        return None
+    needs = schedule.needs(seen.schedule)
+    return joined(
+        _label(form, "One order of steps that shows it"),
+        element("p", f"{needs[:1].upper()}{needs[1:]}."),
+        story.listed(seen.schedule),
     )
 
 

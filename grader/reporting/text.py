@@ -374,6 +374,15 @@ def _foot(page: Page, report: Report) -> None:
     provisional = ", provisional" if report.level is Level.PROCESS_GROUP else ""
     score = f"{number(report.score)} of {number(report.max_score)} points{final}{provisional}"
     page.line((score, "bold"), f"  ({', '.join(counts(report)) or 'no check was run'})")
+    if told := commands(report):
+        page.blank()
+        column = max(len(command) for command, _ in told) + 3
+        for command, words in told:
+            page.line((f"{command:<{column}}", "cyan"), (words, "dim"), indent=2)
+
+
+def commands(report: Report) -> list[tuple[str, str]]:
+    """What to type now, and what for."""
     failed = [check for check in report.checks if check.verdict is Verdict.FAILED]
     commands = []
     slugs = list(dict.fromkeys(check.diagnosis.slug for check in failed if check.diagnosis is not None))
@@ -394,8 +403,4 @@ def _foot(page: Page, report: Report) -> None:
     again = next((check for check in failed if not check.hidden), None)
     if again is not None:
         commands.append((f"proclab check {shlex.quote(report.lab)} -k {again.name}", "run this check again"))
-    if commands:
-        page.blank()
-        column = max(len(command) for command, _ in commands) + 3
-        for command, words in commands:
-            page.line((f"{command:<{column}}", "cyan"), (words, "dim"), indent=2)
+    return commands
