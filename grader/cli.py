@@ -176,7 +176,10 @@ def start(slug: str, directory: Path | None, language: str) -> None:
 @_select
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option(
-    "--replay", metavar="ID", default="", help="Only one run of a check that tries many; the ID is from a report."
+    "--replay",
+    metavar="ID",
+    default="",
+    help="Only one run of a check that tries many; the ID is from a report.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--jsonl", is_flag=True, help="Print an event for each check, one JSON object on each line.")
@@ -290,6 +293,12 @@ def _told(progress: str, quiet: bool) -> Show:
     "--prune", is_flag=True, help="Take those out of the results who handed in nothing in SUBMISSIONS."
 )
 @click.option("--force", is_flag=True, help="Run hidden checks even where isolation is too weak for them.")
+@click.option(
+    "--gradebook",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Also write the points into this nbgrader course's gradebook.db.",
+)
 @_progress
 @_quiet
 def grade(
@@ -302,13 +311,14 @@ def grade(
     again: bool,
     prune: bool,
     force: bool,
+    gradebook: Path | None,
     progress: str,
     quiet: bool,
 ) -> None:
     """Grade a class, with the hidden checks too.
 
     SUBMISSIONS are folders that hold one folder, archive, notebook or file for each student, or single
-    submissions. Results go to DIR: gradebook.csv, and reports/STUDENT.json and .txt. The status is 0
+    submissions. Results go to DIR: gradebook.csv, and reports/STUDENT.json, .txt and .html. The status is 0
     when the grading went well, whatever the points are.
 
     DIR/ledger.jsonl gets each report as soon as it is there. However the grading ends, the same command
@@ -321,6 +331,7 @@ def grade(
       proclab grade pipeline submissions/ -j 4 -o grades/first-round
       proclab grade pipeline submissions/ --attempt best --progress json | jq .
       proclab grade pipeline ada.zip grace.c
+      proclab grade pipeline submissions/ --gradebook ../ipc-nbgrader/gradebook.db
     """
     from grader.classroom import executor, session
 
@@ -331,6 +342,11 @@ def grade(
         lab, submissions, out or Path("grades") / slug, wish,
         executor.Grading(lab, workers, select, force), _told(progress, quiet), jobs=workers,
     )  # fmt: skip
+    if gradebook is not None:
+        from grader.jupyter import instructing
+
+        for notice in instructing.record(lab, gradebook, submissions, out or Path("grades") / slug):
+            click.echo(f"note: {visible(notice)}")
     if any(report.broken for report in reports):
         raise SystemExit(WRONG)
 
@@ -338,17 +354,32 @@ def grade(
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--reveal", is_flag=True, help="Also show commands and data of hidden checks.")
-def report(file: Path, reveal: bool) -> None:
+@click.option(
+    "--html",
+    "page",
+    metavar="OUT",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write it as a page of HTML that needs nothing else; - is standard output.",
+)
+def report(file: Path, reveal: bool, page: Path | None) -> None:
     """Show a stored report.
 
     \b
     Examples:
       proclab report grades/pipeline/reports/ada.json
       proclab report grades/pipeline/reports/ada.json --reveal
+      proclab report grades/pipeline/reports/ada.json --html ada.html
     """
-    from grader.reporting import store, text
+    from grader.reporting import html, store, text
 
-    _show(text.render(store.read(file), width=_width(), reveal=reveal))
+    found = store.read(file)
+    if page is None:
+        _show(text.render(found, width=_width(), reveal=reveal))
+    elif str(page) == "-":
+        click.echo(html.page(found, reveal=reveal).encode(), nl=False)
+    else:
+        store.replace(page, html.page(found, reveal=reveal).encode())
+        click.echo(f"wrote {page}")
 
 
 @cli.command()
@@ -365,6 +396,65 @@ def release(directory: Path) -> None:
     files = releases.release(courses.find(), directory)
     click.echo(f"wrote {len(files)} files to {directory}")
     click.echo(f"\nTry it as a student: cd {shlex.quote(str(directory))} && proclab list")
+
+
+@cli.group()
+def nbgrader() -> None:
+    """Use the labs with nbgrader: notebooks are read, never run, and graded in the sandbox.
+
+    \b
+    Examples:
+      proclab nbgrader init ../ipc-nbgrader
+      cd ../ipc-nbgrader && nbgrader generate_assignment pipeline && nbgrader release_assignment pipeline
+      proclab nbgrader autograde pipeline
+    """
+
+
+@nbgrader.command("init")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+def nbgrader_init(directory: Path) -> None:
+    """Make DIR an nbgrader course of these labs, or bring its notebooks up to date.
+
+    \b
+    Example:
+      proclab nbgrader init ../ipc-nbgrader
+    """
+    from grader.jupyter import instructing
+
+    instructing.needed()
+    written, kept = instructing.init(courses.find(), directory)
+    click.echo(f"wrote {len(written)} files to {directory}")
+    for path in kept:
+        click.echo(f"{path} is there already and was left as it is")
+    slug = courses.find().slugs[0] if courses.find().slugs else "LAB"
+    click.echo(f"\nNow: cd {shlex.quote(str(directory))} && nbgrader generate_assignment {slug}")
+
+
+@nbgrader.command("autograde")
+@_lab
+@_jobs
+@click.option("--again", is_flag=True, help="Also what nbgrader has graded already.")
+def nbgrader_autograde(slug: str, jobs: int | None, again: bool) -> None:
+    """Grade all submissions of an assignment, in the nbgrader course's folder: in parallel, into its gradebook.
+
+    \b
+    Examples:
+      proclab nbgrader autograde pipeline
+      proclab nbgrader autograde pipeline -j 4 --again
+    """
+    from grader.classroom.executor import cores
+    from grader.jupyter import instructing
+
+    root = instructing.root_of(Path())
+    lab = courses.load_lab(courses.find(instructing.course_of(root)), slug)
+
+    def tell(report: Report) -> None:
+        click.echo(f"{visible(report.student)}: {report.score:g} of {report.max_score:g}")
+
+    notices = instructing.autograde(lab, root, jobs=jobs or cores(), again=again, on_report=tell)
+    for notice in notices:
+        click.echo(f"note: {visible(notice)}")
+    click.echo("the points are in gradebook.db; now: nbgrader generate_feedback " + slug)
 
 
 # ---------------------------------------------------------------- authors

@@ -56,7 +56,7 @@ class Score:
         del include, exclude
         return {
             "text/plain": f"{self.points:g}",
-            "text/html": "\n".join(html.fragment(check) for check in self.checks),
+            "text/html": html.fragment(*self.checks),
         }
 
 

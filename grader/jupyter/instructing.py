@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from grader.classroom import roster
+from grader.classroom.gradebook import Shelf, file_name
 from grader.classroom.roster import Entry
 from grader.content import build, files, release, restore, submission
 from grader.content.course import Course
 from grader.jupyter import pregrading
 from grader.model import Fault, Lab, Report
+from grader.reporting import store
 
 CONFIG = "nbgrader_config.py"
 
@@ -154,12 +157,14 @@ def autograde(
     return tuple(notices)
 
 
-def record(lab: Lab, gradebook: Path, entries: Iterable[Entry], reports: Iterable[Report]) -> tuple[str, ...]:
+def record(lab: Lab, gradebook: Path, submissions: Iterable[Path], results: Path) -> tuple[str, ...]:
     """Write graded files into an nbgrader course's gradebook, each as a notebook around it.
 
     So late penalties, the formgrader, feedback and export serve those who hand in files, too.
 
     :param gradebook: the course's gradebook.db
+    :param submissions: what was graded
+    :param results: the folder of that grading
     :return: notes on submissions that were left out
     :raises Fault: if there is no such course or assignment, or nbgrader cannot finish
     """
@@ -171,10 +176,10 @@ def record(lab: Lab, gradebook: Path, entries: Iterable[Entry], reports: Iterabl
             cure=f"in {root}, run: nbgrader generate_assignment {lab.slug}",
         )  # fmt: skip
     known = pregrading.Reports(root, lab)
-    found = {report.student: report for report in reports}
     notices = []
-    for entry in entries:
-        report = found.get(entry.student)
+    for entry in roster.find(submissions, lab).entries:
+        path = Shelf(results).reports / f"{file_name(entry.student)}.json"
+        report = store.read(path) if path.is_file() else None
         if report is None or report.broken:
             notices.append(f"{entry.student} is not in the gradebook: there is no verdict")
         elif not re.fullmatch(r"[^/+\0]{1,200}", entry.student) or entry.student.startswith("."):

@@ -50,7 +50,7 @@ class GradeLab(NbGraderPreprocessor):
             cell.outputs = [
                 nbformat.v4.new_output(
                     "execute_result",
-                    {"text/plain": f"{points:g}", "text/html": "\n".join(map(html.fragment, results))},
+                    {"text/plain": f"{points:g}", "text/html": html.fragment(*results)},
                     execution_count=1,
                 )
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -32,6 +33,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="this machine has no Chromium"),
 ]
 PATIENCE_MS = 120_000
+sync_api.expect.set_options(timeout=PATIENCE_MS)
 SHOTS = os.environ.get("PROCLAB_SCREENSHOTS")
 """A folder for screenshots, for whoever wants to look"""
 
@@ -62,7 +64,6 @@ class Jupyter:
     """A JupyterLab server that serves one folder."""
 
     def __init__(self, folder: Path):
-        self._port = 0
         environment = instructing.environment() | {
             "HOME": str(folder), "PYTHONPATH": str(ROOT), "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"), "JUPYTER_RUNTIME_DIR": str(folder / ".runtime"),
@@ -70,21 +71,25 @@ class Jupyter:
         self._log = (folder / "server.log").open("w")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.token=", "--ServerApp.password=",
-             "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", "--allow-root", "--LabApp.news_url=",
+             "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", "--allow-root",
              "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
             cwd=folder, env=environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-        self.url = self._address(folder)
+        try:
+            self.url = self._address(folder)
+        except BaseException:
+            self.close()
+            raise
 
     def _address(self, folder: Path) -> str:
         """The address is in a file that the server writes once it listens."""
         deadline = time.monotonic() + PATIENCE_MS / 1000
         while time.monotonic() < deadline and self._process.poll() is None:
             for path in (folder / ".runtime").glob("jpserver-*.json"):
-                told = json.loads(path.read_text() or "{}")
-                if "url" in told:
-                    with urllib.request.urlopen(f"{told['url']}api", timeout=60):
-                        return str(told["url"])
+                with contextlib.suppress(ValueError, KeyError, OSError):  # half written, or not yet listening
+                    url = str(json.loads(path.read_text())["url"])
+                    with urllib.request.urlopen(f"{url}api", timeout=60):
+                        return url
             time.sleep(0.1)  # nobody tells us when a file appears; bounded by the deadline
         raise AssertionError((folder / "server.log").read_text())
 
