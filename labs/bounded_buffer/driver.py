@@ -30,18 +30,28 @@ def tell(*words):
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-class Script:
-    """The calls of one thread."""
+class Script(threading.Thread):
+    """The calls of one thread, named as its lines begin."""
 
     def __init__(self, module, buffer, name, calls):
-        self.closed, self.buffer, self.name = module.Closed, buffer, name
-        self.calls = [call.split() for call in calls.split(",")]
+        super().__init__(name=name)
+        self.closed, self.buffer, self.calls = module.Closed, buffer, calls.split(",")
 
     def run(self):
         """Make the calls one after the other."""
         try:
-            for call, *arguments in self.calls:
-                getattr(self, call)(*arguments)
+            for call in self.calls:
+                name, *arguments = call.split()
+                if name == "put":
+                    self.put(int(arguments[0]))
+                elif name == "get":
+                    self.get()
+                elif name == "drain":
+                    while self.get():
+                        pass
+                elif name == "close":
+                    self.buffer.close()
+                    tell(self.name, "close")
         except BaseException:  # whatever it is, and whatever the other threads wait for
             traceback.print_exc()
             sys.stderr.flush()
@@ -49,7 +59,7 @@ class Script:
 
     def put(self, item):
         try:
-            self.buffer.put(int(item))
+            self.buffer.put(item)
             tell(self.name, "put", item)
         except self.closed:
             tell(self.name, "put", item, "closed")
@@ -63,14 +73,6 @@ class Script:
             return False
         return True
 
-    def close(self):
-        self.buffer.close()
-        tell(self.name, "close")
-
-    def drain(self):
-        while self.get():
-            pass
-
 
 def side_by_side(module, capacity, words):
     """Phases of scripts: those of one phase run at the same time. One alone needs no thread."""
@@ -83,11 +85,10 @@ def side_by_side(module, capacity, words):
         elif len(phase) == 1:
             phase.pop().run()
         else:
-            threads = [threading.Thread(target=script.run) for script in phase]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            for script in phase:
+                script.start()
+            for script in phase:
+                script.join()
             phase = []
 
 
@@ -97,7 +98,7 @@ def as_told(module, capacity):
     tell("ready")
     for line in sys.stdin:
         name, calls = line.split(None, 1)
-        threading.Thread(target=Script(module, buffer, name, calls).run).start()
+        Script(module, buffer, name, calls).start()
     os._exit(0)  # whoever still waits is not waited for
 
 
