@@ -145,6 +145,7 @@ class Program:
         self._started = time.monotonic()
         self._read_from = 0
         self._cpu: dict[int, int] = {}
+        self._sockets: dict[str, str] = {}
         self._master: int | None = None
         self._slave: int | None = None
         self._streams: dict[int, bytearray] = {}
@@ -402,8 +403,19 @@ class Program:
     def _graph(self, seen: Sequence[witness.Seen]) -> waitgraph.Graph:
         return waitgraph.build(
             seen, self.pid, self._ends, history=self._so_far(), roles=self._roles,
-            sockets=network.words(self.sockets(), self.clients.names),
+            sockets=self._names_of_sockets(seen),
         )  # fmt: skip
+
+    def _names_of_sockets(self, seen: Sequence[witness.Seen]) -> dict[str, str]:
+        """What each socket is called.
+
+        A connected or listening socket keeps its name; to list them all costs the kernel 7 ms, so that is only
+        done when there is one without a name.
+        """
+        held = {each.target for process in seen for each in process.descriptors if each.kind == "socket"}
+        if not held <= self._sockets.keys():
+            self._sockets |= network.words(self.sockets(), self.clients.names)
+        return self._sockets
 
     def _so_far(self) -> trace.History | None:
         """The history up to now."""
