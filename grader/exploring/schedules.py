@@ -141,6 +141,8 @@ class Trace:
     """Who could not go on at the end, and why: always, not only on request"""
     steps: tuple[Step, ...] = ()
     """Everything that was done, where it was asked for"""
+    delays: tuple[tuple[int, int], ...] = ()
+    """Forced delays: how many steps there were before, and the task that had to stand back; with the steps"""
     detail: str = ""
     """What was wrong, where it stalled or broke"""
     left: tuple[Leftover, ...] = ()

@@ -6,8 +6,8 @@ exist has no text, and that is all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from grader.exploring.schedules import Came, Op, Step, Trace, Waiting
 from grader.model import Place
@@ -15,9 +15,6 @@ from grader.model import Step as Line
 
 LINES = 25
 """How long a story may be before what matters least is folded"""
-_NEAR = 3
-"""Lines on each side of an interruption that are always told"""
-_SHORT = {Op.READ: "reads", Op.WRITE: "writes", Op.CALL: "calls"}
 
 
 def name(thing: str) -> str:
@@ -29,6 +26,8 @@ def name(thing: str) -> str:
         return f"the lock {own}"
     if own == kind:
         return f"the {kind}"
+    if own.startswith(f"{kind} "):
+        return own
     if own.isdigit() or kind in ("standard", "pipe"):
         return thing
     return own
@@ -92,10 +91,9 @@ def did(step: Step, trace: Trace, holders: Mapping[str, int]) -> str:
         case Op.RELEASE:
             return f"releases {thing}"
         case Op.WAIT:
-            gives = " and gives its lock back" if step.thing.startswith("condition") else ""
-            return f"waits on {thing}{gives}"
+            return f"waits on {thing}"
         case Op.WAKE:
-            return "gets a signal" if step.thing == "signal" else f"was woken on {thing} and goes on"
+            return "gets a signal" if step.thing == "signal" else f"is awake again (on {thing})"
         case Op.TIMEOUT:
             return f"stops waiting for {thing or other}: its time is over"
         case Op.NOTIFY | Op.SET:
@@ -122,7 +120,7 @@ def did(step: Step, trace: Trace, holders: Mapping[str, int]) -> str:
 
 def _woken(step: Step, other: str) -> str:
     if not step.woke:
-        return "nobody waits there" + (", the notification is lost" if step.op is Op.NOTIFY else "")
+        return "nobody waits there"
     if other:
         return f"wakes {other}"
     return f"wakes {step.woke}"
@@ -146,24 +144,28 @@ class _Draft:
     task: int
     place: Place | None
     words: list[str]
-    things: set[str] = field(default_factory=set)
     steps: int = 1
-    weight: int = 0
+    op: Op = Op.OTHER
+    """Of its last step"""
+    thing: str = ""
     mark: str = ""
     """What stands between the lines after this one"""
 
 
-def tell(trace: Trace, sources: Mapping[str, str], *, lines: int | None = LINES) -> tuple[Line, ...]:
+def tell(
+    trace: Trace, sources: Mapping[str, str], *, lines: int | None = LINES, sampled: bool = False
+) -> tuple[Line, ...]:
     """The story of a trace, at most so many lines of it; none for all.
 
     :param sources: the text of the program's files by path
+    :param sampled: the switches were chosen by chance: mark those that can be seen
     """
     drafts = _drafts(trace)
-    _mark(drafts, trace)
-    _weigh(drafts, trace)
-    kept = _kept(drafts, lines)
+    if sampled:
+        _guess(drafts, trace)
     told: list[Line] = []
     hidden: list[_Draft] = []
+    kept = _kept(drafts, trace, lines)
     for index, draft in enumerate(drafts):
         if index not in kept:
             hidden.append(draft)
@@ -183,11 +185,12 @@ def tell(trace: Trace, sources: Mapping[str, str], *, lines: int | None = LINES)
 
 
 def _endings(trace: Trace, sources: Mapping[str, str]) -> list[Line]:
-    """Who cannot go on any more."""
+    """Who cannot go on any more; those who only wait for another's end come last."""
+    order = sorted(trace.waiting, key=lambda each: each.op is Op.JOIN)
     return [
         Line(task=trace.tasks[each.task], place=each.place, source=_source(sources, each.place),
              text=f"{waiting(each, trace)}, for ever")
-        for each in trace.waiting
+        for each in order
         if trace.came is Came.DEADLOCK
     ]  # fmt: skip
 
@@ -198,37 +201,74 @@ def _source(sources: Mapping[str, str], place: Place | None) -> str:
 
 
 def _drafts(trace: Trace) -> list[_Draft]:
-    """Steps of one task at one line are one line of the story."""
+    """Steps of one task at one line are one line of the story, with marks where a task lost its turn."""
     drafts: list[_Draft] = []
     holders: dict[str, int] = {}
+    latest: dict[int, _Draft] = {}
+    delays = dict(trace.delays)
     for index, step in enumerate(trace.steps):
+        delayed = delays.get(index)
+        if delayed is not None:
+            _interrupt(drafts, latest.get(delayed), delayed, trace, index)
         words = did(step, trace, holders)
         if step.op is Op.ACQUIRE and not step.blocks and step.thing.startswith("lock"):
             holders[step.thing] = step.task
         elif step.op in (Op.RELEASE, Op.WAIT):
             holders.pop(step.thing, None)
-        if step.blocks and step.op is Op.WAKE and drafts and drafts[-1].task == step.task:
-            continue  # it has just said that it waits
-        last = drafts[-1] if drafts else None
-        if last is not None and last.task == step.task and last.place == step.place:
+        last = drafts[-1] if drafts and not drafts[-1].mark else None
+        mine = last is not None and last.task == step.task
+        if (step.blocks and step.op is Op.WAKE and mine) or _says_the_same(trace.steps, index):
+            continue  # it has just said that it waits; it is about to say what it calls
+        if mine and last is not None and (step.place in (last.place, None)):
             last.words.append(words)
-            last.things.add(step.thing)
             last.steps += 1
         else:
-            drafts.append(_Draft(step.task, step.place, [words], {step.thing}))
-        del index
+            drafts.append(_Draft(step.task, step.place, [words]))
+        latest[step.task] = drafts[-1]
+        drafts[-1].op, drafts[-1].thing = step.op, step.thing
     return drafts
 
 
-def _mark(drafts: list[_Draft], trace: Trace) -> None:
-    """Say where a task lost its turn although it could have gone on."""
-    for index, draft in enumerate(drafts[:-1]):
-        after = drafts[index + 1]
+def _says_the_same(steps: Sequence[Step], index: int) -> bool:
+    """Whether a call is told again by the next step, as what it does: ``event.clear()``."""
+    step = steps[index]
+    after = steps[index + 1] if index + 1 < len(steps) else None
+    return (
+        step.op in (Op.CALL, Op.READ)
+        and step.thing.endswith(")")
+        and after is not None
+        and after.task == step.task
+        and after.place == step.place
+        and after.op not in (Op.CALL, Op.READ, Op.WRITE)
+    )
+
+
+def _interrupt(drafts: list[_Draft], own: _Draft | None, task: int, trace: Trace, index: int) -> None:
+    """Mark a forced delay: behind the last line, whose task it mostly is."""
+    if not drafts:
+        return
+    following = next((each for each in trace.steps[index:] if each.task == task), None)
+    if following is None:
+        before = ""
+    elif own is drafts[-1] and following.place == own.place:
+        before = f", before it {did(following, trace, {})}"
+    else:
+        before = f", before line {following.place.line}" if following.place is not None else ""
+    happens = f"is interrupted here{before}" if own is not None else "does not begin yet"
+    drafts[-1].mark = f"---- {trace.tasks[task]} {happens}"
+
+
+def _guess(drafts: list[_Draft], trace: Trace) -> None:
+    """Mark where a task lost its turn although it could have gone on, as far as that can be seen."""
+    later: dict[int, _Draft] = {}
+    for index in range(len(drafts) - 1, -1, -1):
+        draft = drafts[index]
+        following = later.get(draft.task)
+        later[draft.task] = draft
         last = draft.words[-1]
-        if after.task == draft.task or last.startswith(("waits", "goes round", "ends", "sleeps")):
+        if index + 1 == len(drafts) or drafts[index + 1].task == draft.task or following is None:
             continue
-        following = next((each for each in drafts[index + 1 :] if each.task == draft.task), None)
-        if following is None or following.words[0] == "has slept":
+        if last.startswith(("waits", "goes round", "ends", "sleeps")) or following.words[0] == "has slept":
             continue
         before = f", before line {following.place.line}" if following.place else ""
         if following.place and following.place == draft.place:
@@ -236,62 +276,83 @@ def _mark(drafts: list[_Draft], trace: Trace) -> None:
         draft.mark = f"---- {trace.tasks[draft.task]} is interrupted here{before}"
 
 
-def _weigh(drafts: list[_Draft], trace: Trace) -> None:
-    """What matters: the surroundings of an interruption, the end, and whoever touches what those touch."""
-    marked = [index for index, draft in enumerate(drafts) if draft.mark]
-    things = {each.thing for each in trace.waiting} | {
-        thing for each in trace.waiting for thing in each.holds
-    }
-    for index in marked:
-        after = next((d for d in drafts[index + 1 :] if d.task == drafts[index].task), None)
-        things |= drafts[index].things | (after.things if after is not None else set())
-    things.discard("")
-    for index, draft in enumerate(drafts):
-        near = min((abs(index - each) for each in marked), default=len(drafts))
-        told = " ".join(draft.words)
-        draft.weight = (
-            8 * (near <= 1) + 4 * (near <= _NEAR) + 3 * bool(draft.things & things) + 2 * (index >= len(drafts) - 6)
-            + 2 * any(word in told for word in ("waits", "notif", "sets", "lost", "woken"))
-            - 4 * told.startswith(("starts", "has seen"))
-        )  # fmt: skip
-
-
-def _kept(drafts: list[_Draft], lines: int | None) -> set[int]:
-    """The lines that are told: those of the greatest weight, the later first where they weigh the same."""
-    every = set(range(len(drafts)))
-    if lines is None:
-        return every
-    kept = every
-    order = sorted(every, key=lambda index: (drafts[index].weight, index))
-    while order and _length(drafts, kept) > lines:
-        kept = kept - {order.pop(0)}
+def _kept(drafts: list[_Draft], trace: Trace, lines: int | None) -> set[int]:
+    """The lines that are told: round the interruptions, where each began its last wait, and the end."""
+    count = len(drafts)
+    if lines is None or _length(drafts, set(range(count))) <= lines:
+        return set(range(count))
+    kept: set[int] = set()
+    for index in _order(drafts, trace):
+        if index not in kept and 0 <= index < count:
+            if _length(drafts, kept | {index}) > lines:
+                break
+            kept.add(index)
     return kept
+
+
+def _order(drafts: list[_Draft], trace: Trace) -> Iterator[int]:
+    """All lines, what matters most first."""
+    marks = [index for index, draft in enumerate(drafts) if draft.mark][-3:]
+    for near in (0, 1, 2):
+        for index in marks:
+            yield index + near
+            yield index - near
+    stuck = {each.task: each.thing for each in trace.waiting if each.op is not Op.JOIN}
+    told: set[int] = set()
+    for index in range(len(drafts) - 1, -1, -1):
+        draft = drafts[index]
+        if draft.task in stuck and draft.task not in told:
+            told.add(draft.task)
+            yield index
+            yield index - 1
+        if draft.op in (Op.NOTIFY, Op.SET) and draft.thing in stuck.values():
+            yield index
+    yield from range(len(drafts) - 1, -1, -1)
 
 
 def _length(drafts: list[_Draft], kept: set[int]) -> int:
     """How many lines it takes to tell these, with marks and with one line for each gap."""
-    gaps = sum(index not in kept and (index - 1 in kept or index == 0) for index in range(len(drafts)))
+    gaps, before = 0, -1
+    for index in sorted(kept):
+        gaps += index != before + 1
+        before = index
+    gaps += before != len(drafts) - 1
     return len(kept) + gaps + sum(bool(drafts[index].mark) for index in kept)
 
 
 def _fold(hidden: list[_Draft], trace: Trace) -> Line:
     """One line for several that do not matter."""
-    counts: dict[int, int] = {}
-    for draft in hidden:
-        counts[draft.task] = counts.get(draft.task, 0) + draft.steps
-    words = [f"{trace.tasks[task]} {count}" for task, count in counts.items()]
-    total = sum(counts.values())
-    return Line(task="", text=f"… {total} step{'s' if total > 1 else ''} ({', '.join(words)})")
+    names = list(dict.fromkeys(trace.tasks[draft.task] for draft in hidden))
+    total = sum(draft.steps for draft in hidden)
+    whose = _listed(names) if len(names) <= 4 else f"{len(names)} threads"
+    return Line(task="", text=f"… {total} step{'s' if total > 1 else ''} of {whose}")
+
+
+_VERBS = (
+    "reads and writes",
+    "reads",
+    "writes",
+    "calls",
+    "acquires",
+    "releases",
+    "starts",
+    "has seen the end of",
+)
 
 
 def _joined(words: Sequence[str]) -> str:
-    """``reads count, writes count`` is ``reads and writes count``; the same twice is said once."""
+    """``reads count, writes count`` is ``reads and writes count``; a verb that comes again is said once."""
     once = list(dict.fromkeys(words))
-    told: list[str] = []
+    told: list[tuple[str, list[str]]] = []
     while once:
         word = once.pop(0)
         if word.startswith("reads ") and f"writes {word[6:]}" in once:
             once.remove(f"writes {word[6:]}")
             word = f"reads and writes {word[6:]}"
-        told.append(word)
-    return ", ".join(told)
+        verb = next((each for each in _VERBS if word.startswith(f"{each} ")), "")
+        thing = word[len(verb) :].lstrip()
+        if verb and told and told[-1][0] == verb:
+            told[-1][1].append(thing)
+        else:
+            told.append((verb, [thing]))
+    return ", ".join(f"{verb} {_listed(things)}".strip() for verb, things in told)

@@ -55,6 +55,8 @@ class Delays:
         self.name = "d" + ".".join(str(moment) for moment in at)
         self.moments = 0
         """Choices among two or more so far: after a run without delays, where the next delay can be"""
+        self.stood_back: list[int] = []
+        """The task that had to stand back, at each delay so far"""
         self._at = frozenset(at)
         self._current = 0
 
@@ -64,6 +66,7 @@ class Delays:
         turn = next((task for task in tasks if task >= self._current), tasks[0])
         if len(tasks) > 1:
             if self.moments in self._at:
+                self.stood_back.append(turn)
                 turn = next((task for task in tasks if task > turn), tasks[0])
             self.moments += 1
         self._current = turn
@@ -82,7 +85,7 @@ class Sampling:
         """The task whose step has the highest priority."""
         for step in ready:
             known = self._priorities.get(step.task)
-            if known is None or known[0] != step:
+            if known is None or (known[0] is not step and known[0] != step):
                 self._priorities[step.task] = (step, self._random.random())
         chosen = max(ready, key=lambda step: self._priorities[step.task][1])
         del self._priorities[chosen.task]

@@ -71,6 +71,7 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
     tasks: list[str]
     waiting: list[tuple[int, str, str, str, int, int | None, int | None, list[str]]]
     steps: list[tuple[int, str, str, str, int, int | None, int | None, bool]]
+    delays: list[tuple[int, int]]
 
 
 _decoder = msgspec.json.Decoder(_Said)
@@ -186,6 +187,7 @@ def _trace(status: int, cpu_us: int, said: bytes, out: bytes, err: bytes) -> Tra
                 Step(_within(task, count), Op(op), thing[:80], _place(file, line), woke, _other(other, count), blocks)
                 for task, op, thing, file, line, woke, other, blocks in words.steps
             ),
+            delays=tuple((index, _within(task, count)) for index, task in words.delays[:100]),
             detail=words.detail[:200],
         )  # fmt: skip
     except (msgspec.DecodeError, ValueError, IndexError) as error:

@@ -264,7 +264,9 @@ class _Attempt:
             replay="" if check.hidden else f"{check.name}:{self._first + index}:{name}",
             switches=_switches(name),
             tried=found.tried if found is not None else 1,
-            steps=story.tell(trace, sources, lines=story.LINES if found is not None else None),
+            steps=story.tell(
+                trace, sources, lines=story.LINES if found is not None else None, sampled=name.startswith("s")
+            ),
             waiting=story.waits(trace) if trace.came is Came.DEADLOCK else (),
         )
         self._owner.evidence(msgspec.structs.replace(self._seen(index, trace), schedule=schedule))

@@ -6,8 +6,8 @@ from grader.model import Schedule
 from grader.reporting.escape import visible
 from grader.reporting.page import Page
 
-_TASK, _SOURCE = 16, 36
-"""The widest that a name and a line of source may be"""
+_TASK, _TEXT = 16, 38
+"""The widest that a name may be, and the room for what a step does"""
 
 
 def draw(page: Page, schedule: Schedule, indent: int) -> None:
@@ -29,7 +29,7 @@ def needs(schedule: Schedule) -> str:
             words = "it needs several unlucky switches"
         case number:
             words = f"it needs {number} unlucky switches"
-    return words + (f"; schedule {schedule.tried} of those that were tried" if schedule.tried > 1 else "")
+    return words + (f"; found by schedule {schedule.tried}" if schedule.tried > 1 else "")
 
 
 def _steps(page: Page, schedule: Schedule, indent: int) -> None:
@@ -40,7 +40,8 @@ def _steps(page: Page, schedule: Schedule, indent: int) -> None:
     }
     task = min(max((len(visible(step.task)) for step in schedule.steps), default=0), _TASK) + 2
     place = max((len(words) for words in where.values()), default=0) + 2
-    source = min(max((len(visible(step.source)) for step in schedule.steps), default=0), _SOURCE) + 2
+    room = max(page.width - indent - task - place - _TEXT, 12)
+    source = min(max((len(visible(step.source)) for step in schedule.steps), default=0) + 2, room)
     for step in schedule.steps:
         if not step.task:
             style = "bold yellow" if step.text.startswith("--") else "dim"

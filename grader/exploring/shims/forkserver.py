@@ -213,23 +213,32 @@ class Server:
         labels = _labels([task.name for task in world.tasks])
         frames = sys._current_frames()
         waiting = []
+        plural = world.plural()
+
+        def called(thing: Any) -> str:
+            name = thing if isinstance(thing, str) else getattr(thing, "thing", "")
+            return plural.get(name, name)
+
         for task in world.alive if came in ("deadlock", "livelock") else []:
             if came == "livelock" and task.gate is None:
                 continue
             op, thing = task.waits
             owner = getattr(thing, "_owner", None)
             waiting.append([
-                task.id, op, thing if isinstance(thing, str) else getattr(thing, "thing", ""),
-                *world.place(frames.get(task.ident)), task.other.id if task.other is not None else None,
-                owner.id if owner is not None else None, [lock.thing for lock in task.holds],
+                task.id, op, called(thing), *world.place(frames.get(task.ident)),
+                task.other.id if task.other is not None else None, owner.id if owner is not None else None,
+                [called(lock) for lock in task.holds],
             ])  # fmt: skip
         said = {
             "came": came, "detail": detail, "moments": world.moments, "length": world.length, "tasks": labels,
-            "waiting": waiting, "steps": world.steps,
+            "waiting": waiting, "delays": world.delays,
+            "steps": [(*step[:2], called(step[2]), *step[3:]) for step in world.steps],
         }  # fmt: skip
         data = json.dumps(said).encode()
         if len(data) > _SHARED - _MARK.size:
-            data = json.dumps({**said, "steps": world.steps[:5000]}).encode()[: _SHARED - _MARK.size]
+            data = json.dumps({**said, "steps": world.steps[:5000], "delays": []}).encode()[
+                : _SHARED - _MARK.size
+            ]
         self._shared[_MARK.size : _MARK.size + len(data)] = data
         _MARK.pack_into(self._shared, 0, 1, len(data))
 

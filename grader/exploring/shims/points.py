@@ -45,7 +45,7 @@ _CALLS = {"CALL", "CALL_FUNCTION_EX", "CALL_KW"}
 
 _SYNCHRONISES = {
     "acquire", "release", "wait", "wait_for", "notify", "notify_all", "notifyAll", "is_set", "isSet", "start",
-    "join", "locked", "put",
+    "join", "locked", "put", "set",
 }  # fmt: skip
 """Methods that the model of `threading` makes points of; ``" ".join`` does not matter either."""
 _CONTAINER = {
@@ -84,6 +84,8 @@ class _Names:
     stored: set[str] = field(default_factory=set)
     defined: set[str] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)
+    growing: set[str] = field(default_factory=set)
+    """What may be a container that changes: it has such a method called, or is handed to who knows what"""
     everything: bool = False
     """Attributes are also stored by name (setattr): each may change"""
 
@@ -133,7 +135,22 @@ def _survey(tree: ast.Module, code: CodeType, known: _Names) -> None:
             known.defined.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             known.modules.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.Call):
+            name = _last(node.func)
+            if isinstance(node.func, ast.Attribute) and name in _CONTAINER - _LOOKS:
+                known.growing.add(_last(node.func.value))
+            if name not in _PURE | _LOOKING | {"print"}:
+                known.growing.update(
+                    _last(each) for each in (*node.args, *(word.value for word in node.keywords))
+                )
+        elif isinstance(node, ast.Subscript) and (
+            isinstance(node.ctx, ast.Del)
+            or (isinstance(node.ctx, ast.Store) and isinstance(node.slice, ast.Slice))
+        ):
+            known.growing.add(_last(node.value))
     seen: dict[str, int] = {}
+    shared: set[str] = set()
+    """Globals that a function uses: no others can be raced for"""
     for inner in _inside(code):
         making = inner.co_name in ("__init__", "__new__", "__post_init__")
         for step in dis.get_instructions(inner):
@@ -143,11 +160,14 @@ def _survey(tree: ast.Module, code: CodeType, known: _Names) -> None:
                 known.stored.add(name)
             elif step.opname == "STORE_NAME" and inner is code:
                 seen[name] = seen.get(name, 0) + 1
+            elif step.opname == "LOAD_GLOBAL":
+                shared.add(name)
             elif step.opname == "STORE_DEREF":
+                shared.add(name)
                 seen[name] = seen.get(name, 0) + (2 if name in inner.co_freevars else 1)
         if {"setattr", "__dict__", "vars", "globals", "delattr"} & {*inner.co_names}:
             known.everything = True
-    known.stored.update(name for name, times in seen.items() if times > 1)
+    known.stored.update(name for name, times in seen.items() if times > 1 and name in shared)
 
 
 def _targets(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -217,6 +237,8 @@ class _Reader:
             node = self._nodes.get((at.lineno, at.end_lineno, at.col_offset, at.end_col_offset))
             if isinstance(node, ast.Compare):
                 thing = _last(node.comparators[-1])
+                if thing not in self._known.growing:
+                    return None
             elif isinstance(node, ast.Subscript):
                 thing = _last(node)
             else:
@@ -239,7 +261,9 @@ class _Reader:
                 return None
             if name in _LOOKING:
                 thing = _last(call.args[0]) if call.args else ""
-                return Spot("read", thing, f"{name}({thing})", False, self._file, line) if thing else None
+                if thing not in self._known.growing:
+                    return None
+                return Spot("read", thing, f"{name}({thing})", False, self._file, line)
             return Spot("call", name, f"{name}()", True, self._file, line)
         if not isinstance(call.func, ast.Attribute):
             return Spot("call", name, f"{name}()", True, self._file, line)
@@ -257,4 +281,6 @@ class _Reader:
         if name in self._known.defined and name not in _CONTAINER:
             return None
         looks = name in _LOOKS
+        if looks and owner not in self._known.growing:
+            return None
         return Spot("read" if looks else "call", owner, f"{owner}.{name}()", not looks, self._file, line)

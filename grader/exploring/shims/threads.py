@@ -30,7 +30,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from grader.exploring.shims.points import Sources, Spot
-from grader.exploring.strategy import Fair, Pending, named
+from grader.exploring.strategy import Delays, Fair, Pending, named
 
 UNFAIR = 3000
 """After so many choices every task is let go on at random"""
@@ -108,6 +108,9 @@ class World:
         self.strategy = Fair(named(strategy), UNFAIR)
         self._eager = strategy.startswith("s")
         self._choose_by = self.strategy.choose
+        inner = self.strategy.inner
+        self._stood_back = inner.stood_back if isinstance(inner, Delays) else []
+        self.delays: list[tuple[int, int]] = []
         self.clock = 1000.0
         self.random = random.Random(1)  # noqa: S311 (the same each time on purpose)
         main = Task(0, "main")
@@ -124,7 +127,7 @@ class World:
         """Calls of signal handlers"""
         self.alarmed = False
         self._solo = 0
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
         self._pendings: dict[tuple[int, str, bool], Pending] = {}
         self._tracers: dict[CodeType, Callable[..., Any]] = {}
 
@@ -219,6 +222,8 @@ class World:
         if len(ready) > 1 and not self.strategy.fair:
             self.moments += 1
         chosen = self.tasks[self._choose_by([task.pending for task in ready])]
+        if len(self._stood_back) > len(self.delays):
+            self.delays.append((len(self.steps), self._stood_back[-1]))
         if chosen.deadline is not None and chosen.sleeping:
             self.clock = max(self.clock, chosen.deadline)
         return chosen
@@ -256,6 +261,8 @@ class World:
         if times >= _SPINS:
             me.spins.clear()
             me.yielded = self.changes
+            if self.story and isinstance(key, Spot) and len(self.steps) < _KEPT:
+                self.steps.append((me.id, key.op, key.shown, key.file, key.line, None, None, True))
 
     def watch(self) -> None:
         """Begin to watch the program's code, in the functions that are already running too."""
@@ -376,10 +383,18 @@ class World:
         if frame is not None:
             target = self.sources.targets.get((frame.f_code.co_filename, frame.f_lineno), "")
         target = ".".join(word for word in (target, inner) if word)
-        number = self._numbers[kind + target] = self._numbers.get(kind + target, 0) + 1
+        number = self._numbers[kind, target] = self._numbers.get((kind, target), 0) + 1
         if target and number == 1:
             return f"{kind} {target}"
         return f"{kind} {target} {number}" if target else f"{kind} {number}"
+
+    def plural(self) -> dict[str, str]:
+        """The first of several things of one name gets a number too, once it is known that there are more."""
+        return {
+            f"{kind} {target}": f"{kind} {target} 1"
+            for (kind, target), number in self._numbers.items()
+            if target and number > 1
+        }
 
     def now(self) -> float:
         """Virtual seconds, monotonic."""
@@ -1099,7 +1114,7 @@ def install() -> None:
             "__init__": _init, "start": _start, "join": _join, "is_alive": _is_alive, "_delete": _delete,
         }),
         (_thread, {
-            "allocate_lock": Lock, "allocate": Lock, "LockType": Lock, "lock": Lock, "RLock": RLock,
+            "allocate_lock": _allocate, "allocate": _allocate, "LockType": Lock, "lock": Lock,
             "start_new_thread": _start_thread, "start_new": _start_thread,
         }),
         (sys, {"settrace": _nothing}),
@@ -1125,6 +1140,13 @@ def install() -> None:
 
     random.Random.seed = fixed  # type: ignore[method-assign]
     threading.excepthook = _excepthook
+
+
+def _allocate() -> Any:
+    """`_thread.allocate_lock`: a modelled lock, but for the import system, whose own are no business of the program."""
+    if sys._getframe(1).f_code.co_filename.startswith("<frozen importlib"):
+        return _new_baton()
+    return Lock()
 
 
 def _nothing(*_: object) -> None:
