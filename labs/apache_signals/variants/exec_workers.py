@@ -147,8 +147,13 @@ def master(path):
             log("generation 1")
             sys.stdout.write(f"ready 127.0.0.1:{listener.getsockname()[1]}\n")
             sys.stdout.flush()
-            with open(config["pidfile"], "x" if not os.path.exists(config["pidfile"]) else "w") as file:
-                file.write(f"{os.getpid()}\n")
+            try:
+                with open(config["pidfile"], "w") as file:
+                    file.write(f"{os.getpid()}\n")
+            except OSError as error:
+                print("apache_signals:", error, file=sys.stderr)
+                end(born)
+                return 1
         number = signal.sigwait(ALL)
         if {number, *signal.sigpending()} & {signal.SIGTERM, signal.SIGINT}:
             break
@@ -179,12 +184,16 @@ def master(path):
             if time.monotonic() - born.pop(pid) < 1 and pid not in told:
                 debts += 1
             told.discard(pid)
+    end(born)
+    os.unlink(config["pidfile"])
+    return 0
+
+
+def end(born):
     for pid in born:
         os.kill(pid, signal.SIGKILL)
     while born:
         born.pop(os.wait()[0], None)
-    os.unlink(config["pidfile"])
-    return 0
 
 
 match sys.argv[1:]:

@@ -277,8 +277,10 @@ int main(int argc, char **argv)
                 dprintf(log_fd, "the configuration is broken: %s\n", bad);
                 free(bad);
             } else {
-                if (new.port != c.port || strcmp(new.pidfile, c.pidfile))
-                    dprintf(log_fd, "a new %s needs a new start\n", new.port != c.port ? "port" : "pidfile");
+                if (new.port != c.port)
+                    dprintf(log_fd, "a new port needs a new start\n");
+                if (strcmp(new.pidfile, c.pidfile))
+                    dprintf(log_fd, "a new pidfile needs a new start\n");
                 new.port = c.port;
                 free(new.pidfile);
                 new.pidfile = strdup(c.pidfile);

@@ -23,9 +23,14 @@ def load(path):
         for line in file:
             if line.strip():
                 key, value = line.strip().split(None, 1)
-                settings[key] = type(KEYS[key])(value)
-    if set(settings) != set(KEYS) or not 0 < settings["workers"] < 51 or not 0 <= settings["port"] < 65536:
-        raise ValueError("keys or values are missing or wrong: " + repr(settings))
+                try:
+                    settings[key] = type(KEYS[key])(value)
+                except ValueError:
+                    raise ValueError(f"{key}: {value}") from None
+    for key in KEYS:
+        settings[key]  # KeyError names it
+    if not 0 < settings["workers"] < 51 or not 0 <= settings["port"] < 65536:
+        raise ValueError(f"workers or port: {settings}")
     return settings
 
 
@@ -122,8 +127,8 @@ def main():
     children = {}  # pid: [generation, birth]
     generation = 1
     early, not_before = 0, 0.0
-    announced = False
-    stopping = False
+    announced = stopping = False
+    status = 0
     while not stopping:
         # as many as are missing; those whose predecessors died young one a second
         patience = None
@@ -149,9 +154,14 @@ def main():
         if not announced:
             log.write("generation 1\n")
             print("ready 127.0.0.1:%d" % listener.getsockname()[1], flush=True)
-            with open(settings["pidfile"], "w") as file:
-                print(os.getpid(), file=file)
             announced = True
+            try:
+                with open(settings["pidfile"], "w") as file:
+                    print(os.getpid(), file=file)
+            except OSError as error:
+                sys.stderr.write(f"apache_signals: {error}\n")
+                status = 1
+                break
         select.select([pipe.read_end], [], [], patience)
         came = pipe.drain()
         if signal.SIGTERM in came or signal.SIGINT in came:
@@ -194,8 +204,9 @@ def main():
         os.kill(pid, signal.SIGTERM)
     for pid in children:
         os.waitpid(pid, 0)
-    os.remove(settings["pidfile"])
-    return 0
+    if status == 0:
+        os.remove(settings["pidfile"])
+    return status
 
 
 sys.exit(main())
