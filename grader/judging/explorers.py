@@ -194,7 +194,7 @@ class _Exploration:
             for trial in trials:
                 came, error = self._try(trial)
                 if error is not None:
-                    self.evidence = trial.server.program
+                    self._keep(trial)
                     raise error
                 if came:
                     return Explored(len(found) + len(rest), 1, 0, 0)
@@ -328,8 +328,20 @@ class _Exploration:
             again = self._launch(trial.point)
             _, error = self._try(again)
             if error is not None:
-                self.evidence = again.server.program
+                self._keep(again)
                 raise error
+
+    def _keep(self, trial: _Trial) -> None:
+        """Let this run be the evidence; the call by which the shim sent the signal is no step of the program's."""
+        program, point = trial.server.program, trial.point
+        seen = program.finish()
+        events = list(seen.events)
+        for number in set(self._setup.signals) if point is not None and point.kind <= Kind.AFTER else ():
+            sent = f"kill({program.pid}, {number.name})"
+            ours = [event for event in events if event.pid == program.pid and event.text.startswith(sent)]
+            events = [event for event in events if event is not (ours[-1] if ours else None)]
+        program.observation = msgspec.structs.replace(seen, events=tuple(events))
+        self.evidence = program
 
     @property
     def _names(self) -> str:
@@ -348,11 +360,14 @@ class _Exploration:
         )
         evidence = (arrival, *known.evidence, *([repeat] if self._label else []))
         place = point.place or known.place
+        fact = known.fact
+        if not self._label:  # who may not see the evidence of a hidden check still has to know the moment
+            fact = f"{arrival}. {fact or self._bench.lab.diagnoses[known.slug].title}"
         if isinstance(known, Named):
-            named.set(replace(known, place=place, evidence=evidence))
+            named.set(replace(known, fact=fact, place=place, evidence=evidence))
             return error
         assert isinstance(error, CheckFailed)
-        diagnosis = msgspec.structs.replace(known, evidence=evidence, place=place)
+        diagnosis = msgspec.structs.replace(known, fact=fact, evidence=evidence, place=place)
         return CheckFailed(diagnosis, expected=error.expected, observed=error.observed)
 
 

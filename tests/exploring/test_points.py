@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from victims import PROGRAMS
 
@@ -19,6 +20,7 @@ from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Workshop
 from grader.judging.explorers import Explored, SignalPoints
 from grader.judging.fixtures import Started
 from grader.judging.judge import judge
+from grader.judging.vocabulary import diagnose, named
 from grader.model import CheckResult, Lab, Language, Level, Place, SourceFile, Submission, Verdict
 from grader.running.preparation import prepare
 from grader.running.sandbox import SandboxError
@@ -173,6 +175,7 @@ def test_a_fault_that_needs_a_signal_at_one_point_is_found(
     assert repeat.startswith(f"to repeat it: proclab check victim --replay {check}:1:{place.line}")
     assert result.observation is not None
     assert any(turn.speaker == "event" and str(place) in turn.text for turn in result.observation.turns)
+    assert not any("kill(2, SIG" in event.text for event in result.observation.events), "the shim's own call"
 
 
 @pytest.mark.usefixtures("full")
@@ -222,11 +225,17 @@ def signal_points(lab: Lab) -> Iterator[Points]:
     benches: list[Bench] = []
 
     def make(
-        source: str, name: str = "victim.py", *, level: Level = Level.FULL, replay: str = ""
+        source: str,
+        name: str = "victim.py",
+        *,
+        level: Level = Level.FULL,
+        replay: str = "",
+        hidden: bool = False,
+        of: Lab = lab,
     ) -> SignalPoints:
-        prepared = prepare(submission(textwrap.dedent(source).encode(), name), lab.limits, level)
-        benches.append(Bench(Workshop(lab, prepared)))
-        return SignalPoints(benches[-1], lab.checks[0], replay)
+        prepared = prepare(submission(textwrap.dedent(source).encode(), name), of.limits, level)
+        benches.append(Bench(Workshop(of, prepared)))
+        return SignalPoints(benches[-1], msgspec.structs.replace(of.checks[0], hidden=hidden), replay)
 
     yield make
     for bench in benches:
@@ -430,6 +439,77 @@ def test_a_program_that_tampers_is_still_run_and_asked(signal_points: Points, at
         signal_points(source)(
             "victim", signal=USR1, after=lambda server: None, promise=lambda server: server.ended()
         )
+
+
+@pytest.mark.usefixtures("full")
+def test_a_hidden_check_says_the_moment_but_not_how_to_repeat_it(signal_points: Points) -> None:
+    source = (PROGRAMS / "points" / "flag_then_pause.py").read_text()
+
+    def promise(server: Started) -> None:
+        assert not server.program.alive, diagnose("signal-lost")
+
+    explorer = signal_points(source, hidden=True)
+    with pytest.raises(AssertionError):
+        explorer("victim", signal=USR1, promise=promise)
+    said = named.get()
+    assert said is not None
+    assert said.fact == "SIGUSR1 arrived just before victim.py:16, `signal.pause()`. A signal is lost."
+    assert "replay" not in " ".join(said.evidence)
+
+
+DRIVER = {
+    "driver.py": "import victim\nprint('ready', flush=True)\nfor _ in range(9):\n    victim.wait()\n",
+    "driver.c": """\
+        #include <stdio.h>
+        void wait_for_one(void);
+        int main(void)
+        {
+            puts("ready");
+            fflush(stdout);
+            for (int times = 0; times < 9; times++)
+                wait_for_one();
+        }
+        """,
+}
+LIBRARY = {
+    "victim.py": """\
+        import signal
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        def wait():
+            signal.pause()
+        """,
+    "victim.c": """\
+        #include <signal.h>
+        #include <unistd.h>
+        static volatile sig_atomic_t count;
+        static void note(int number) { (void) number; }
+        void wait_for_one(void)
+        {
+            signal(SIGUSR1, note);
+            count++;
+            pause();
+        }
+        int main(void) { return 0; }
+        """,
+}
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize("name", ["victim.py", "victim.c"])
+def test_a_driver_has_no_points(signal_points: Points, tmp_path: Path, name: str) -> None:
+    root = tmp_path / "labs" / "victim"
+    root.mkdir(parents=True)
+    for file, text in {"lab.toml": LAB, "checks.py": CHECKS, **DRIVER}.items():
+        (root / file).write_text(textwrap.dedent(text))
+    seen: list[str] = []
+
+    def promise(server: Started) -> None:
+        seen.extend(arrivals(server))
+
+    explorer = signal_points(LIBRARY[name], name, of=labs.load(root))
+    explorer("driver", signal=USR1, after=lambda server: server.signal(USR1), promise=promise)
+    assert len(seen) > 2
+    assert all(name in text for text in seen)
 
 
 @pytest.mark.usefixtures("full")
