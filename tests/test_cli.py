@@ -210,12 +210,18 @@ def test_grades_a_class(run: Run, tmp_path: Path) -> None:
     )
     assert [line.split(",")[:2] for line in book[1:]] == [["ada", "3"], ["bob", "2"], ["nobody", "0"]]
     assert sorted(os.listdir("grades/echo/reports")) == [
-        f"{student}.{kind}" for student in ("ada", "bob", "nobody") for kind in ("json", "txt")
+        f"{student}.{kind}" for student in ("ada", "bob", "nobody") for kind in ("html", "json", "txt")
     ]
     status, out, _ = run("report", "grades/echo/reports/bob.json")
     assert status == 0
     assert out == Path("grades/echo/reports/bob.txt").read_text()
     assert "FAILED  test_answers" in out
+    status, out, _ = run("report", "grades/echo/reports/bob.json", "--html", "-")
+    assert status == 0
+    assert out == Path("grades/echo/reports/bob.html").read_text()
+    status, out, _ = run("report", "grades/echo/reports/bob.json", "--html", "bob.html", "--reveal")
+    assert (status, out) == (0, "wrote bob.html\n")
+    assert "<!DOCTYPE html>" in Path("bob.html").read_text()
 
 
 @pytest.mark.usefixtures("full")

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from grader.content import files
 from grader.model import CheckResult, Fault, Report, Verdict
-from grader.reporting import classes, store, text
+from grader.reporting import classes, html, store, text
 from grader.reporting.classes import ClassFigures
 from grader.reporting.escape import cell, visible
 from grader.reporting.page import Page
@@ -52,7 +52,7 @@ class Shelf:
 
     @property
     def reports(self) -> Path:
-        """Two files for each student."""
+        """Three files for each student."""
         return self.folder / "reports"
 
     def open(self) -> None:
@@ -85,6 +85,7 @@ class Shelf:
             name = file_name(report.student)
             store.write(report, self.reports / f"{name}.json")
             store.replace(self.reports / f"{name}.txt", text.render(report).plain.encode())
+            store.replace(self.reports / f"{name}.html", html.page(report).encode())
             kept.append(classes.light(report))
         if kept:
             store.replace(self.gradebook, table(kept).encode())

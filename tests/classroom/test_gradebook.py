@@ -65,11 +65,12 @@ def test_keeps_what_a_student_may_see_and_what_an_instructor_needs(tmp_path: Pat
     made = msgspec.structs.replace(REPORTS["leftovers"], student="ada")
     assert shelf.write([made]) == (classes.light(made),)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
-        "grades/gradebook.csv", "grades/reports/ada.json", "grades/reports/ada.txt",
+        "grades/gradebook.csv", "grades/reports/ada.html", "grades/reports/ada.json", "grades/reports/ada.txt",
     ]  # fmt: skip
     assert store.read(shelf.reports / "ada.json") == made
     assert "sleep 100" in (shelf.reports / "ada.json").read_text()
-    assert "sleep 100" not in (shelf.reports / "ada.txt").read_text()  # the command of a hidden check
+    for kind in ("txt", "html"):  # the command of a hidden check
+        assert "sleep 100" not in (shelf.reports / f"ada.{kind}").read_text()
     assert shelf.gradebook.read_text() == gradebook.table([made])
 
 
@@ -106,7 +107,7 @@ def test_a_student_who_is_dropped_leaves_no_file(tmp_path: Path) -> None:
     shelf.write([of("../ada"), of("bob")])
     shelf.drop("../ada")
     shelf.drop("nobody")
-    assert sorted(path.name for path in shelf.reports.iterdir()) == ["bob.json", "bob.txt"]
+    assert sorted(path.name for path in shelf.reports.iterdir()) == ["bob.html", "bob.json", "bob.txt"]
 
 
 def test_names_files_so_that_none_leaves_the_folder_or_meets_another(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_those_who_are_in_the_results_stay_there(lab: Lab, tmp_path: Path) -> No
     assert grade(lab, late, out)[::2] == ({"ada": 9, "bob": 4, "eve": 1}, ["eve"])
     assert len((out / "gradebook.csv").read_text().splitlines()) == 4
     assert grade(lab, late, out, prune=True)[::2] == ({"eve": 1}, [])
-    assert sorted(path.name for path in (out / "reports").iterdir()) == ["eve.json", "eve.txt"]
+    assert sorted(path.name for path in (out / "reports").iterdir()) == ["eve.html", "eve.json", "eve.txt"]
     assert len((out / "gradebook.csv").read_text().splitlines()) == 2
 
 
@@ -274,7 +274,9 @@ def killing(call: str, number: int, out: Path, command: list[str]) -> int:
     inject = f"inject={call}:signal=SIGKILL:when={number}"
     tracing = ["strace", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", inject]
     paths = [out, out / "reports", out / "ledger.jsonl", out / "gradebook.csv"]
-    names = [out / "reports" / f"{name}.{kind}" for name in ("ada", "bob") for kind in ("json", "txt")]
+    names = [
+        out / "reports" / f"{name}.{kind}" for name in ("ada", "bob") for kind in ("json", "txt", "html")
+    ]
     if call not in (
         "write",
         "rename",
