@@ -101,7 +101,7 @@ def _grade(lab: Lab, entry: Entry, select: str | None, force: bool, known: froze
     try:
         if entry.fault is not None:
             raise entry.fault
-        submission = submissions.read(entry.path, lab, entry.student)
+        submission = submissions.read(entry.path, lab, entry.student, entry.parts)
     except Fault as fault:
         key = _key(lab, select, force, ("unreadable", str(fault), fault.cure))
         return Outcome(key, None if key in known else unreadable(lab, entry, select, fault), entry.notices)

@@ -7,15 +7,16 @@ is being read, whatever sizes its headers claim.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
 import tarfile
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Self, cast
 
 from grader.model import Fault, SourceFile
@@ -26,6 +27,9 @@ _MOST_MEMBERS = 20 * MOST_FILES
 """Of an archive, with all that is passed over: a repository's .git may well be in it"""
 _MOST_STREAM = 16 * MOST_BYTES
 """Of a tar archive unpacked: what is passed over has to be decompressed all the same"""
+_MOST_CLASS_MEMBERS = 200_000
+_MOST_CLASS_BYTES = 8 * 2**30
+"""Of an archive that holds a whole class, packed: only what one student handed in is unpacked at a time"""
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _LITTER = (
     "__MACOSX", ".DS_Store", "__pycache__", ".git", ".ipynb_checkpoints", ".idea", ".vscode",
@@ -62,7 +66,7 @@ class Unpacked:
         self.files.append(SourceFile(path=name, data=data, executable=executable))
 
 
-def is_archive(path: Path) -> bool:
+def is_archive(path: PurePath) -> bool:
     """Whether a name is that of an archive."""
     return path.name.lower().endswith(ENDINGS)
 
@@ -102,30 +106,82 @@ PASSED_OVER = "was passed over: the name leads out of the folder, or no file can
 NO_FILE = "was passed over: it is a link or a device, not a file"
 
 
-def unpack(path: Path) -> Unpacked:
+def unpack(path: Path, data: bytes | None = None) -> Unpacked:
     """Read a zip or tar archive.
 
+    :param data: its bytes, if it lies inside another one; `path` is its name for messages then
     :raises Fault: if it is no archive, damaged, encrypted, or too large unpacked
     """
     found = Unpacked()
     opened = _zip if path.name.lower().endswith(".zip") else _tar
-    try:
-        for name, executable, data in opened(path, found):
+    with _damage(path), open(path, "rb") if data is None else io.BytesIO(data) as file:
+        for name, executable, read in opened(path, file, found):
             clean = clean_name(name)
             if clean is None:
                 found.notices.append(f"{name!r} {PASSED_OVER}")
             elif not litter(clean):
-                if is_archive(Path(clean)):
-                    found.notices.append(f"{clean!r} is an archive inside the archive; it was not opened")
-                found.add(clean, data(), executable=executable, where=path)
+                found.add(clean, read(), executable=executable, where=path)
+    strip(found)
+    return found
+
+
+def listing(path: Path) -> tuple[str, ...]:
+    """The names of the files in a zip archive of a whole class, without litter and what no file can be called.
+
+    :raises Fault: if it is no such archive
+    """
+    with _damage(path), open(path, "rb") as file:
+        members = _zip(path, file, Unpacked(), _MOST_CLASS_MEMBERS, _MOST_CLASS_BYTES)
+        names = (clean_name(name) for name, _, _ in members)
+        return tuple(name for name in names if name is not None and not litter(name))
+
+
+def pick(path: Path, parts: Iterable[tuple[str, str]]) -> Unpacked:
+    """One student's files out of the zip archive of a whole class. The others are not unpacked.
+
+    :param parts: files and folders in the archive, and what each is called in the submission
+    :raises Fault: if it is damaged, encrypted, or these files are too large
+    """
+    found = Unpacked()
+    wanted = tuple(parts)
+    with _damage(path), open(path, "rb") as file:
+        for name, executable, read in _zip(path, file, found, _MOST_CLASS_MEMBERS, _MOST_CLASS_BYTES):
+            clean = clean_name(name)
+            for part, called in wanted:
+                if clean is None or litter(clean) or not (clean == part or clean.startswith(f"{part}/")):
+                    continue
+                inside = f"{called}/{clean[len(part) + 1 :]}".strip("/") or clean.rpartition("/")[2]
+                found.add(inside, read(), executable=executable, where=path)
+    # Links of others are no business of this student, and would name them.
+    starts = tuple(f"{quote}{part}" for part, _ in wanted for quote in "'\"")
+    found.notices = [each for each in found.notices if not each.endswith(NO_FILE) or each.startswith(starts)]
+    return found
+
+
+def head(path: Path, wanted: str, most: int) -> bytes:
+    """The beginning of one file in the zip archive of a whole class; nothing if it is not there.
+
+    :raises Fault: if it cannot be unpacked
+    """
+    with _damage(path), zipfile.ZipFile(path) as opened:
+        for info in opened.infolist():
+            if clean_name(_zip_name(info)) == wanted and not info.is_dir():
+                with opened.open(info) as stream:
+                    return stream.read(most)
+    return b""
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Whatever zipfile, tarfile and four decompressors raise of damage is a Fault."""
+    try:
+        yield
     except Fault:
         raise
-    except Exception as error:  # of zipfile, tarfile and four decompressors, whatever damage makes them raise
+    except Exception as error:
         raise Fault(
             f"cannot be unpacked: {error}", where=path, cure="pack it again as a plain zip or tar"
         ) from None
-    strip(found)
-    return found
 
 
 _Member = tuple[str, bool, Callable[[], bytes]]
@@ -149,35 +205,50 @@ def _too_large(path: Path) -> Fault:
     )  # fmt: skip
 
 
-def _zip(path: Path, found: Unpacked) -> Iterator[_Member]:
-    if path.stat().st_size > _MOST_STREAM:
+def _zip(
+    path: Path,
+    file: IO[bytes],
+    found: Unpacked,
+    most_members: int = _MOST_MEMBERS,
+    most_bytes: int = _MOST_STREAM,
+) -> Iterator[_Member]:
+    if file.seek(0, io.SEEK_END) > most_bytes:
         raise _too_large(path)
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        if len(members) > _MOST_MEMBERS:
+        if len(members) > most_members:
             raise _too_many(path)
         for info in members:
             kind = info.external_attr >> 16 & 0o170000
-            if info.filename.endswith(("/", "\\")):
+            name = _zip_name(info)
+            if name.endswith(("/", "\\")):
                 continue
             if kind not in (0, 0o100000):
-                found.notices.append(f"{info.filename!r} {NO_FILE}")
+                found.notices.append(f"{name!r} {NO_FILE}")
                 continue
 
-            def data(info: zipfile.ZipInfo = info) -> bytes:
+            def data(info: zipfile.ZipInfo = info, name: str = name) -> bytes:
                 if info.flag_bits & 1:
-                    raise Fault(
-                        f"{info.filename!r} is encrypted", where=path, cure="pack it again without a password"
-                    )
+                    raise Fault(f"{name!r} is encrypted", where=path, cure="pack it again without a password")
                 # zipfile unpacks the other methods in one go, whatever size is asked for
                 if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                     raise Fault(
-                        f"{info.filename!r} is compressed in an unusual way", where=path,
+                        f"{name!r} is compressed in an unusual way", where=path,
                         cure="pack it again as a plain zip or tar",
                     )  # fmt: skip
                 return _bounded(archive.open(info), found)
 
-            yield info.filename, bool(info.external_attr >> 16 & 0o111), data
+            yield name, bool(info.external_attr >> 16 & 0o111), data
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name. Many programs write UTF-8 and do not say so; what is not is the IBM PC's code page 437."""
+    if info.flag_bits & 0x800 or info.filename.isascii():
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 class _Stream(io.RawIOBase):
@@ -221,9 +292,8 @@ def _decompressed(file: IO[bytes]) -> IO[bytes]:
     return file
 
 
-def _tar(path: Path, found: Unpacked) -> Iterator[_Member]:
+def _tar(path: Path, file: IO[bytes], found: Unpacked) -> Iterator[_Member]:
     with (
-        open(path, "rb") as file,
         _decompressed(file) as inner,
         tarfile.open(fileobj=_Stream(path, inner), mode="r|", tarinfo=_Info, errorlevel=1) as archive,
     ):

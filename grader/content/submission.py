@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from grader.content import archive, notebook
@@ -17,16 +18,22 @@ from grader.content.skeleton import untouched
 from grader.model import Fault, Lab, Language, SourceFile, Submission
 
 MOST_NOTICES = 20
+_DEEPEST = 3
+"""Archives in archives that are opened"""
 _MAKEFILES = {"GNUmakefile", "makefile", "Makefile"}
 
 
-def read(path: Path, lab: Lab, student: str | None = None) -> Submission:
+def read(
+    path: Path, lab: Lab, student: str | None = None, parts: Iterable[tuple[str, str]] = ()
+) -> Submission:
     """Read a submission: a folder, an archive, a notebook, a source file of any name, an executable.
 
     :param student: whose it is; by default the name of the file or folder
+    :param parts: the files and folders that belong to it, if `path` is a folder or a zip archive that holds
+        other students' too, and what each is called in the submission (a folder: in front of its files)
     :raises Fault: if it cannot be read or holds no program of the lab
     """
-    found = _gather(path, lab)
+    found = _picked(path, lab, tuple(parts)) if parts else _gather(path, lab)
     language, entry = _program(found, lab, path)
     if any(file.path.startswith(f"{entry}/") for file in found.files):
         raise Fault(
@@ -78,7 +85,11 @@ def _gather(path: Path, lab: Lab) -> Unpacked:
             "is neither a file nor a folder", where=path, cure="hand in a folder, an archive or a file"
         )
     if archive.is_archive(path):
-        return archive.unpack(path)
+        found = _unpacked(archive.unpack(path), lab, path)
+        for file in found.files:
+            if archive.is_archive(Path(file.path)):
+                found.notices.append(f"{file.path!r} is an archive inside the archive; it was not opened")
+        return found
     data = _bytes(path)
     found = Unpacked()
     suffix = path.suffix.lower()
@@ -87,14 +98,47 @@ def _gather(path: Path, lab: Lab) -> Unpacked:
             found.add(name, source, executable=False, where=path)
         return found
     named = {".py": Language.PYTHON, ".c": Language.C}.get(suffix)
-    name = (
-        lab.files.get(named, path.name)
-        if named
-        else lab.slug
-        if data[:2] == b"#!" or data[:4] == b"\x7fELF"
-        else path.name
-    )
+    name = lab.files.get(named, path.name) if named else lab.slug if _runs(data) else path.name
     found.add(name, data, executable=named is None, where=path)
+    return found
+
+
+def _runs(data: bytes) -> bool:
+    """Whether a file is a program by its first bytes: a script or an executable."""
+    return data[:2] == b"#!" or data[:4] == b"\x7fELF"
+
+
+def _picked(path: Path, lab: Lab, parts: tuple[tuple[str, str], ...]) -> Unpacked:
+    """Some of the files of a folder or of a zip archive."""
+    if path.is_dir():
+        found = Unpacked()
+        for part, called in parts:
+            source = path / part
+            kind = source.lstat().st_mode if os.path.lexists(source) else 0
+            if stat.S_ISDIR(kind):
+                _walk(source, found, f"{called}/" if called else "")
+            elif stat.S_ISREG(kind):
+                found.add(called or source.name, _bytes(source), executable=bool(kind & 0o111), where=source)
+            else:
+                found.notices.append(f"{part!r} {archive.NO_FILE}")
+    else:
+        found = archive.pick(path, parts)
+    found = _unpacked(found, lab, path)
+    archive.strip(found)
+    if len(found.files) == 1 and not Path(found.files[0].path).suffix and _runs(found.files[0].data):
+        found.files = [SourceFile(path=lab.slug, data=found.files[0].data, executable=True)]
+    return found
+
+
+def _unpacked(found: Unpacked, lab: Lab, where: Path) -> Unpacked:
+    """As learning platforms export, and students pack: the one archive, and no program beside it, is the work."""
+    for _ in range(_DEEPEST):
+        packed = [file for file in found.files if archive.is_archive(Path(file.path))]
+        if len(packed) != 1 or any(_may_be_program(file.path, lab) for file in found.files):
+            break
+        inner = archive.unpack(where / packed[0].path, packed[0].data)
+        inner.notices[:0] = [*found.notices, f"{packed[0].path!r} was unpacked"]
+        found = inner
     return found
 
 
@@ -117,7 +161,17 @@ def _bytes(path: Path) -> bytes:
 
 def _folder(path: Path, lab: Lab) -> Unpacked:
     found = Unpacked()
-    packed: list[Path] = []
+    _walk(path, found, "")
+    found = _unpacked(found, lab, path)
+    archive.strip(found)
+    return found
+
+
+def _walk(path: Path, found: Unpacked, prefix: str) -> None:
+    """Take in all files of a folder and below.
+
+    :param prefix: what stands before their names in the submission
+    """
 
     def unreadable(error: OSError) -> None:
         raise Fault(
@@ -141,22 +195,13 @@ def _folder(path: Path, lab: Lab) -> Unpacked:
             if archive.litter(relative):
                 continue
             kind = file.lstat().st_mode
-            clean = archive.clean_name(relative)
+            clean = archive.clean_name(prefix + relative)
             if not stat.S_ISREG(kind):
                 found.notices.append(f"{relative!r} {archive.NO_FILE}")
             elif clean is None:
                 found.notices.append(f"{relative!r} {archive.PASSED_OVER}")
             else:
-                if archive.is_archive(file):
-                    packed.append(file)
                 found.add(clean, _bytes(file), executable=bool(kind & 0o111), where=path)
-    if len(packed) == 1 and not any(_may_be_program(file.path, lab) for file in found.files):
-        # As learning platforms export: each student's folder holds the archive that was uploaded.
-        inner = archive.unpack(packed[0])
-        inner.notices[:0] = [*found.notices, f"{packed[0].name!r} was unpacked"]
-        return inner
-    archive.strip(found)
-    return found
 
 
 def _may_be_program(name: str, lab: Lab) -> bool:

@@ -109,9 +109,10 @@ def test_passes_over_what_systems_leave_lying_about(tmp_path: Path, pack: Pack, 
     assert (names(found), found.notices) == (["echo.py"], [])
 
 
-def test_says_that_an_inner_archive_stays_closed(tmp_path: Path) -> None:
-    found = archive.unpack(pack_zip(tmp_path / "a.zip", ("work.zip", b"x")))
-    assert found.notices == ["'work.zip' is an archive inside the archive; it was not opened"]
+def test_an_archive_that_lies_in_memory_is_read_too(tmp_path: Path) -> None:
+    for pack, name in ((pack_zip, "a.zip"), (pack_tar, "a.tgz")):
+        data = pack(tmp_path / name, ("work/echo.py", b"x")).read_bytes()
+        assert names(archive.unpack(Path("nowhere") / name, data)) == ["echo.py"]
 
 
 def test_reads_what_windows_packs(tmp_path: Path) -> None:
@@ -121,7 +122,77 @@ def test_reads_what_windows_packs(tmp_path: Path) -> None:
     assert (names(found), found.notices) == (["echo.py", "lib/a.py"], [])
 
 
+# ---------------------------------------------------------------- the archive of a whole class
+
+
+CLASS = (
+    ("ada/echo.py", b"ada"), ("ada/lib/a.py", b"a"), ("__MACOSX/ada/._echo.py", b"x"), ("bob_1_2_echo.py", b"bob"),
+    ("adam/echo.py", b"adam"), ("../evil.py", b"x"), ("bob_1_3_work.zip", b"zip"),
+)  # fmt: skip
+
+
+def test_a_class_is_listed_without_being_unpacked(tmp_path: Path) -> None:
+    listed = archive.listing(pack_zip(tmp_path / "class.zip", *CLASS))
+    assert listed == ("ada/echo.py", "ada/lib/a.py", "bob_1_2_echo.py", "adam/echo.py", "bob_1_3_work.zip")
+
+
+@pytest.mark.parametrize(
+    ("parts", "wanted"),
+    [
+        ([("ada", "")], {"echo.py": b"ada", "lib/a.py": b"a"}),
+        ([("ada", "old")], {"old/echo.py": b"ada", "old/lib/a.py": b"a"}),
+        (
+            [("bob_1_2_echo.py", "echo.py"), ("bob_1_3_work.zip", "w.zip")],
+            {"echo.py": b"bob", "w.zip": b"zip"},
+        ),
+        ([("bob_1_2_echo.py", "")], {"bob_1_2_echo.py": b"bob"}),
+        ([("nobody", "")], {}),
+    ],
+)
+def test_one_student_is_picked_out_of_a_class(
+    tmp_path: Path, parts: list[tuple[str, str]], wanted: dict[str, bytes]
+) -> None:
+    found = archive.pick(pack_zip(tmp_path / "class.zip", *CLASS), parts)
+    assert {file.path: file.data for file in found.files} == wanted
+    assert found.notices == []
+
+
+def test_links_of_others_are_not_told_to_a_student(tmp_path: Path) -> None:
+    path = pack_zip(tmp_path / "class.zip", ("ada/link", b"x"), ("bob/link", b"x"), mode=0o120777)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("ada/echo.py", "")
+    assert archive.pick(path, [("ada", "")]).notices == [f"'ada/link' {archive.NO_FILE}"]
+
+
+def test_a_bomb_of_one_student_stops_only_that_one(tmp_path: Path, refused: Refused) -> None:
+    path = pack_zip(
+        tmp_path / "class.zip", ("eve/zeros", b"\0" * (archive.MOST_BYTES + 1)), ("ada/echo.py", b"x")
+    )
+    assert names(archive.pick(path, [("ada", "")])) == ["echo.py"]
+    with refused("class.zip", "MiB"):
+        archive.pick(path, [("eve", "")])
+
+
+def test_no_archive_is_no_class(tmp_path: Path, refused: Refused) -> None:
+    (tmp_path / "class.zip").write_bytes(b"PK no")
+    with refused("cannot be unpacked"):
+        archive.listing(tmp_path / "class.zip")
+
+
 # ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Jos\u00e9/echo.py".encode(), "Jos\u00e9/echo.py"),  # UTF-8 without the flag that says so
+        (b"M\x81ller/echo.py", "M\u00fcller/echo.py"),  # the code page of the IBM PC
+    ],
+)
+def test_a_zip_that_does_not_say_its_encoding(tmp_path: Path, written: bytes, read: str) -> None:
+    path = pack_zip(tmp_path / "a.zip", ("x" * len(written), b"x"), ("other.py", b""))
+    path.write_bytes(path.read_bytes().replace(b"x" * len(written), written))
+    assert names(archive.unpack(path)) == [read, "other.py"]
 
 
 @both_kinds

@@ -259,6 +259,81 @@ def test_an_archive_beside_a_program_is_only_a_file(lab: Lab, tmp_path: Path) ->
     assert found.entry == "echo.py"
 
 
+def test_archives_in_archives_are_opened(lab: Lab, tmp_path: Path) -> None:
+    inner = b""
+    for depth, content in enumerate(("echo.py", "in.zip", "in.zip")):
+        with zipfile.ZipFile(tmp_path / f"{depth}.zip", "w") as file:
+            file.writestr(f"work/{content}", inner or RIGHT)
+        inner = (tmp_path / f"{depth}.zip").read_bytes()
+    found = submission.read(tmp_path / "2.zip", lab)
+    assert found.files == (SourceFile(path="echo.py", data=RIGHT.encode()),)
+    assert found.notices == ("'in.zip' was unpacked", "'in.zip' was unpacked")
+
+
+def test_archives_are_not_opened_without_end(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    inner = RIGHT.encode()
+    for depth in range(6):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+            file.writestr("in.zip" if depth else "echo.py", inner)
+        inner = (tmp_path / "a.zip").read_bytes()
+    with refused("holds no program of echo; it holds: in.zip", "was unpacked", CURE):
+        submission.read(tmp_path / "a.zip", lab)
+
+
+def test_a_damaged_archive_in_an_archive_is_named(lab: Lab, tmp_path: Path, refused: Refused) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("in.zip", b"PK no")
+    with refused("a.zip/in.zip: cannot be unpacked", "pack it again"):
+        submission.read(tmp_path / "a.zip", lab)
+
+
+def test_an_archive_beside_a_program_in_an_archive_stays_closed(lab: Lab, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("echo.py", RIGHT)
+        file.writestr("old.zip", b"x")
+    assert submission.read(tmp_path / "a.zip", lab).notices == (
+        "'old.zip' is an archive inside the archive; it was not opened",
+    )
+
+
+# ---------------------------------------------------------------- one student's parts of an export
+
+PARTS = [
+    (
+        [("ada_1_2_echo.py", "echo.py"), ("ada_1_3_lib.py", "lib.py"), ("gone", "gone")],
+        {"echo.py", "lib.py"},
+        [],
+    ),
+    ([("ada_1_2_echo.py", "mine.py")], {"echo.py"}, ["'mine.py' was taken for echo.py"]),
+    ([("bob_1_4_run", "run")], {"echo"}, []),
+    ([("eve", "")], {"echo.py", "lib/a.py"}, []),
+    ([("zoe_1_5_work.zip", "work.zip")], {"echo.py"}, ["'work.zip' was unpacked"]),
+]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("parts", "names", "notices"), PARTS)
+def test_a_submission_may_be_a_part_of_an_export(
+    lab: Lab, tmp_path: Path, parts: list[tuple[str, str]], names: set[str], notices: list[str], packed: bool
+) -> None:
+    folder = put(
+        tmp_path / "class", **{"ada_1_2_echo.py": RIGHT, "ada_1_3_lib.py": "", "bob_1_4_run": "#!/bin/sh\ncat\n"},
+        eve__work__echo_py=RIGHT, eve__work__lib__a_py="",
+    )  # fmt: skip
+    with zipfile.ZipFile(folder / "zoe_1_5_work.zip", "w") as file:
+        file.writestr("work/echo.py", RIGHT)
+    path = folder
+    if packed:
+        path = tmp_path / "class.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for each in folder.rglob("*"):
+                file.write(each, each.relative_to(folder))
+    found = submission.read(path, lab, "somebody", parts)
+    assert {file.path for file in found.files} == names
+    kept = [notice for notice in found.notices if "gone" not in notice]
+    assert kept == notices
+
+
 def test_two_archives_are_not_guessed_at(lab: Lab, tmp_path: Path, refused: Refused) -> None:
     with refused("it holds: a.zip, b.zip", CURE):
         submission.read(put(tmp_path, **{"a.zip": b"", "b.zip": b""}), lab)
