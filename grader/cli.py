@@ -317,7 +317,8 @@ def grade(
 ) -> None:
     """Grade a class, with the hidden checks too.
 
-    SUBMISSIONS are folders that hold one folder, archive, notebook or file for each student, or single
+    SUBMISSIONS are folders that hold one folder, archive, notebook or file for each student, exports of
+    Gradescope, Canvas, Moodle or Classroom 50 (unpacked or not), nbgrader's submitted folder, or single
     submissions. Results go to DIR: gradebook.csv, and reports/STUDENT.json, .txt and .html. The status is 0
     when the grading went well, whatever the points are.
 
