@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint verify bless bench deep clean
+.PHONY: help setup full demo test quick lint verify bless bench deep clean
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: ## make this clone ready: system tools, virtual environment, dependencies
 	@PYTHON=$(PYTHON) .ci/setup $(VENV)
+
+full: ## the same with nbgrader, JupyterLab and a browser, which some tests use
+	@PYTHON=$(PYTHON) .ci/setup $(VENV) dev,jupyter,browser
 
 demo: setup ## grade the sample class of the pipeline lab and show the class and a report
 	@$(BIN)/proclab grade pipeline tests/samples/pipeline --out demo-grades
@@ -26,7 +29,7 @@ test: lint ## prove everything: style, types, layers, tests, every lab, generate
 quick: setup ## the tests that need no sandbox
 	$(BIN)/python -m pytest -q -n auto tests/content tests/reporting
 
-lint: setup ## style, types and layers only
+lint: full ## style, types and layers only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
