@@ -24,7 +24,8 @@ from grader.exploring.schedules import Came, Op
 from grader.exploring.strategy import Fair, Pending, named
 
 HEAD = struct.Struct("<BBHiQQQq")
-"""Operation, flags, kind; result of the step before; place, thing, another thing; a number. Text may follow."""
+"""Operation; flags; kind, and the length of the text that follows; result of the step before; place, thing, another
+thing; a number"""
 _ANSWER = struct.Struct("<B3xIq")
 """What to do; a value; the virtual time"""
 
@@ -334,28 +335,22 @@ class Run:
                     self._complete(task, 0, code)
                 self._gone(task)
                 return
-            if len(data) < size:
-                raise Over(Came.BROKEN, "a message is too short")
-            past, at = (len(data) - 1) // size, 0
-            text = b""
-            notes = []
-            for _ in range(past):
-                notes.append(HEAD.unpack_from(data, at))
+            at = 0
+            while at < len(data):
+                if len(data) - at < size:
+                    raise Over(Came.BROKEN, "a message is too short")
+                op, flags, kind, result, place, thing, other, number = HEAD.unpack_from(data, at)
                 at += size
-            if len(data) - at < size:  # what is left is the last one's text
-                text = data[at:]
-            else:
-                notes.append(HEAD.unpack_from(data, at))
-            for op, flags, kind, result, place, thing, other, number in notes:
+                text = data[at : at + (kind >> 8)]
+                at += kind >> 8
                 letter = chr(op)
                 if not done:
-                    if letter in "bC":
-                        if letter == "C" and task.op == "c":
-                            self._complete(task, result, code)
-                    else:
+                    if letter not in "bC":
                         self._complete(task, result, code)
                         done = True
-                if self._take(task, letter, flags, kind, place, thing, other, number, text):
+                    elif letter == "C" and task.op == "c":
+                        self._complete(task, result, code)
+                if self._take(task, letter, flags, kind & 0xFF, place, thing, other, number, text):
                     return
 
     def _take(
@@ -494,6 +489,8 @@ class Run:
         op = task.op
         if op == "a":
             return _ACQUIRES.get(task.kind, Op.ACQUIRE)
+        if op in "rw":  # an access that takes the lock of its own variable
+            return Op.ACQUIRE
         return {"C": Op.WAKE, "v": Op.SEND, "V": Op.RECEIVE, "j": Op.JOIN, "z": Op.SLEEP}.get(op, Op.OTHER)
 
     def _record(

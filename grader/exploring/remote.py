@@ -18,7 +18,7 @@ import msgspec
 
 from grader.exploring.controller import Key, Kind, Run, State, Task, channel
 from grader.exploring.naming import Catalogue, Names, Source, Told
-from grader.exploring.schedules import Came, Job, Op, Step, Trace, Waiting
+from grader.exploring.schedules import Budget, Came, Job, Op, Step, Trace, Waiting
 from grader.model import Language, Leftover, Level, SourceFile
 from grader.running.preparation import Prepared, instrumented
 from grader.running.process import Outcome, Patience, Program
@@ -83,6 +83,11 @@ class _Server:
                 patience.note(self.program.glance())
                 if patience.over:
                     raise OSError("the server does not answer") from None
+        if not answer:
+            self.program.pump(within=1)
+            raise OSError(
+                f"the server is gone {bytes(self.program.stderr[-300:]).decode(errors='replace')}".strip()
+            )
         head, _, rest = answer.partition(b"\n")
         status, touched = (int(word) for word in head.split())
         left = []
@@ -139,6 +144,13 @@ class Remote:
         self._argv: tuple[str, ...] = ()
         self._shims: tuple[SourceFile, ...] = ()
         self._refusal = ""
+
+    @property
+    def budget(self) -> Budget:
+        """C takes a few milliseconds a schedule; forking Python takes ten times that."""
+        return (
+            Budget() if self._prepared.language is Language.C else Budget(sampled=80, delayed=0, shortest=120)
+        )
 
     # ------------------------------------------------------------ the sandbox
 

@@ -68,7 +68,7 @@ enum flag {
 
 struct note {
     uint8_t operation, flags;
-    uint16_t kind;
+    uint16_t kind;              /* and in its upper byte the length of the text */
     int32_t result;             /* of the step before this one */
     uint64_t place, thing, other;
     int64_t number;
@@ -168,6 +168,7 @@ static struct answer ask(struct note *note, const char *text, int *descriptor)
         for (size_t i = 0; i < size; i++)
             note->text[i] = text[i];
         length += size;
+        note->kind |= (uint16_t) (size << 8);
     }
     note->result = result;
     result = 0;
@@ -1846,7 +1847,7 @@ WRAP(int, msgctl, (int queue, int command, struct msqid_ds *data))
 
 /* ------------------------------------------------------------------ the fork server */
 
-static struct original { char name[256]; struct stat status; } originals[256];
+static struct original { char folder; char name[256]; struct stat status; } originals[256];
 static int original_count;
 static bool touched;            /* a run has changed a file that was there before */
 
@@ -1866,38 +1867,40 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-static void remember_files(void)
+static void remember_files(const char *path)
 {
-    DIR *folder = opendir(".");
+    DIR *folder = opendir(path);
     struct dirent *entry;
     while (folder != NULL && (entry = readdir(folder)) != NULL && original_count < 256) {
         struct original *original = &originals[original_count];
+        original->folder = path[0];
         snprintf(original->name, sizeof original->name, "%s", entry->d_name);
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0
-            && lstat(entry->d_name, &original->status) == 0)
+            && fstatat(dirfd(folder), entry->d_name, &original->status, AT_SYMLINK_NOFOLLOW) == 0)
             original_count++;
     }
     if (folder != NULL)
         closedir(folder);
 }
 
-static struct original *original_of(const char *name)
+static bool was_there(const char *path, const char *name)
 {
     for (int i = 0; i < original_count; i++)
-        if (strcmp(originals[i].name, name) == 0)
-            return &originals[i];
-    return NULL;
+        if (originals[i].folder == path[0] && strcmp(originals[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 /* Empty a folder but for what was there at the start; say what it was if that has a kind. */
-static void empty(const char *path, const char *kind, bool keep)
+static void empty(const char *path, const char *kind)
 {
     DIR *folder = opendir(path);
     struct dirent *entry;
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
         char full[600], name[300];
         bool semaphore = kind != NULL && strncmp(entry->d_name, "sem.", 4) == 0;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || (keep && original_of(entry->d_name)))
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0
+            || (kind == NULL && was_there(path, entry->d_name)))
             continue;
         snprintf(full, sizeof full, "%s/%s", path, entry->d_name);
         snprintf(name, sizeof name, "/%s", entry->d_name + (semaphore ? 4 : 0));
@@ -1936,16 +1939,18 @@ static void empty_table(const char *table, const char *kind)
 static void clean(void)
 {
     report_length = 0;
-    empty("/dev/shm", "shared memory object", false);
-    empty("/dev/mqueue", "POSIX message queue", false);
+    empty("/dev/shm", "shared memory object");
+    empty("/dev/mqueue", "POSIX message queue");
     empty_table("msg", "message queue");
     empty_table("sem", "semaphore set");
     empty_table("shm", "shared memory segment");
-    empty("/tmp", NULL, false);
-    empty(".", NULL, true);
+    empty("/tmp", NULL);
+    empty(".", NULL);
     for (int i = 0; i < original_count; i++) {
         struct stat status;
         struct original *was = &originals[i];
+        if (was->folder != '.')
+            continue;
         if (lstat(was->name, &status) != 0 || status.st_ino != was->status.st_ino || status.st_size != was->status.st_size
             || memcmp(&status.st_mtim, &was->status.st_mtim, sizeof status.st_mtim) != 0)
             touched = true;
@@ -2052,7 +2057,8 @@ EXPORT int __wrap_main(int argc, char **argv, char **envp)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     struct task first = { 0 };
     find_stack(&first);
-    remember_files();
+    remember_files(".");
+    remember_files("/tmp");
     __real_write(1, "ready\n", 6);
     int control = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (control == -1)
