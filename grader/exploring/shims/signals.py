@@ -18,8 +18,11 @@ import _struct
 import mmap
 import os
 import sys
-from types import FrameType
-from typing import Any
+
+TYPE_CHECKING = False  # the real one would cost an import that takes longer than all of this
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _LINE, _BEFORE, _AFTER = 0, 1, 2
@@ -152,8 +155,6 @@ def _install() -> None:
             except BaseException as error:
                 raise error.with_traceback(_theirs(error))  # noqa: B904
 
-    for function in (follow, note):
-        function.__code__ = function.__code__.replace(co_filename="<the signal arrives here>")
     os.register_at_fork(after_in_child=off)
     _trace(enter)
 
@@ -161,7 +162,7 @@ def _install() -> None:
 def _theirs(error: BaseException) -> Any:
     """The part of a traceback that begins in the program's own handler."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, "<the signal arrives here>"):
+    while trace is not None and trace.tb_frame.f_code.co_filename == _theirs.__code__.co_filename:
         trace = trace.tb_next
     return trace
 
