@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import io
 import math
@@ -81,20 +82,45 @@ class Shelf:
         :raises Fault: if something cannot be written; what stood there before still stands then
         """
         kept = []
+        mark = self.folder / ".written-with"
+        same_words = mark.is_file() and mark.read_text(encoding="utf-8", errors="replace") == _words_version()
         for report in reports:
-            name = file_name(report.student)
-            store.write(report, self.reports / f"{name}.json")
-            store.replace(self.reports / f"{name}.txt", text.render(report).plain.encode())
-            store.replace(self.reports / f"{name}.html", html.page(report).encode())
+            self._write(report, same_words)
             kept.append(classes.light(report))
         if kept:
             store.replace(self.gradebook, table(kept).encode())
+            store.replace(mark, _words_version().encode())
         return tuple(kept)
+
+    def _write(self, report: Report, same_words: bool) -> None:
+        """Write the files of one report; in a class of hundreds, only of those that are new."""
+        data, (page, words, told) = store.encoded(report), self._files(report.student)
+        there = same_words and page.is_file() and words.is_file() and told.is_file()
+        if there and told.read_bytes() == data:
+            return
+        store.replace(page, html.page(report).encode())
+        store.replace(words, text.render(report).plain.encode())
+        store.replace(told, data)  # last: it being right says that the others are
+
+    def _files(self, student: str) -> tuple[Path, Path, Path]:
+        name = self.reports / file_name(student)
+        page, words, told = (name.with_name(f"{name.name}{ending}") for ending in (".html", ".txt", ".json"))
+        return page, words, told
 
     def drop(self, student: str) -> None:
         """Take a student's files away."""
-        for ending in (".json", ".txt", ".html"):
-            (self.reports / f"{file_name(student)}{ending}").unlink(missing_ok=True)
+        for path in reversed(self._files(student)):
+            path.unlink(missing_ok=True)
+
+
+@functools.cache
+def _words_version() -> str:
+    """Hash of the code that puts reports into words: another version writes all files anew."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(text.__file__).parent.iterdir()):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def file_name(student: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import msgspec
@@ -65,13 +66,34 @@ def test_keeps_what_a_student_may_see_and_what_an_instructor_needs(tmp_path: Pat
     made = msgspec.structs.replace(REPORTS["leftovers"], student="ada")
     assert shelf.write([made]) == (classes.light(made),)
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")) == [
-        "grades/gradebook.csv", "grades/reports/ada.html", "grades/reports/ada.json", "grades/reports/ada.txt",
+        "grades/.written-with", "grades/gradebook.csv", "grades/reports/ada.html", "grades/reports/ada.json", "grades/reports/ada.txt",
     ]  # fmt: skip
     assert store.read(shelf.reports / "ada.json") == made
     assert "sleep 100" in (shelf.reports / "ada.json").read_text()
     for kind in ("txt", "html"):  # the command of a hidden check
         assert "sleep 100" not in (shelf.reports / f"ada.{kind}").read_text()
     assert shelf.gradebook.read_text() == gradebook.table([made])
+
+
+def test_writes_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(tmp_path / "grades")
+    shelf.write([of("ada"), of("bob")])
+    before = {path: path.stat().st_mtime_ns for path in shelf.reports.iterdir()}
+    (shelf.reports / "bob.txt").unlink()
+    os.utime(shelf.reports / "bob.json", (1, 1))
+
+    def written() -> set[str]:
+        now = {path: path.stat().st_mtime_ns for path in shelf.reports.iterdir()}
+        return {path.name for path, time in now.items() if before.get(path) != time}
+
+    shelf.write([of("ada"), of("bob")])
+    assert written() == {"bob.txt", "bob.json", "bob.html"}
+    shelf.write([of("ada", duration_s=9.0), of("bob")])
+    assert written() >= {"ada.txt", "ada.json", "ada.html"}
+    before = {path: path.stat().st_mtime_ns for path in shelf.reports.iterdir()}
+    monkeypatch.setattr(gradebook, "_words_version", lambda: "another version of the words")
+    shelf.write([of("ada", duration_s=9.0), of("bob")])
+    assert len(written()) == 6
 
 
 def test_without_reports_nothing_is_changed(tmp_path: Path) -> None:
