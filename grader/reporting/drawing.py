@@ -244,7 +244,7 @@ def _box(
 ) -> Box:
     state = "blocked for good" if process.stuck else process.state.value
     if process.state is State.ZOMBIE:
-        state = "zombie: has ended, was not reaped"
+        state = "zombie: ended, not reaped"
     at = f", at {process.place}" if process.place else ""
     lines = _wrapped(f"pid {process.pid}: {state}{at}", _CHARACTERS)
     waits_line = len(lines)

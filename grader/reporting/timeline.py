@@ -89,7 +89,7 @@ def listed(seen: Observation) -> Markup:
     if not seen.events:
         return Markup("")
     every = rows(seen)
-    count = max((row.line for row in every), default=0) + 1
+    count = max(max(row.alive, default=0) for row in every) + 1
     first, last = _ROWS
     cut = len(every) > first + last
     shown: list[Markup] = [_row(row, count) for row in (every[:first] if cut else every)]

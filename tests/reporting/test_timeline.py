@@ -49,6 +49,16 @@ def test_says_in_words_who_did_what_when_and_where() -> None:
     assert {e.get("aria-hidden") for e in hidden} == {"true"}
 
 
+def test_has_a_line_for_a_child_that_never_did_anything() -> None:
+    root = ElementTree.fromstring(listed(history()))
+    cells = [e.get("class") for e in root[4].iter("i")]
+    assert cells == [
+        "pl-life pl-on pl-actor pl-from",
+        "pl-life pl-on pl-through",
+        "pl-life pl-born pl-other pl-to",
+    ]
+
+
 def test_leaves_out_the_middle_of_a_long_history() -> None:
     event = Event(at_s=0.0, pid=2, call="dup2", text="dup2(4, 1)")
     seen = Observation(argv=(), command="", ending=Ending.EXITED, events=(event,) * 200)
