@@ -13,7 +13,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra: dev)")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make full)")
     if CHROMIUM is None:
         pytest.skip("this machine has no Chromium")
     with sync_api.sync_playwright() as play:
