@@ -263,7 +263,7 @@ _quiet = click.option(
 )
 
 
-def _told(progress: str, quiet: bool) -> Show:
+def _told(progress: str, quiet: bool, *, table: bool = True) -> Show:
     """How a grading is shown."""
     from grader.classroom import progress as shows
 
@@ -272,7 +272,7 @@ def _told(progress: str, quiet: bool) -> Show:
     if quiet or progress == "none":
         return shows.Quiet(sys.stdout)
     bar = progress == "auto" and sys.stdout.isatty()
-    return shows.Bar(sys.stdout) if bar else shows.Lines(sys.stdout)
+    return (shows.Bar if bar else shows.Lines)(sys.stdout, table=table)
 
 
 @cli.command()
@@ -348,6 +348,42 @@ def grade(
 
         for notice in instructing.record(lab, gradebook, submissions, out or Path("grades") / slug):
             click.echo(f"note: {visible(notice)}")
+    if any(report.broken for report in reports):
+        raise SystemExit(WRONG)
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@_jobs
+@click.option("--again", is_flag=True, help="Also where neither the lab nor the submission has changed.")
+@_progress
+@_quiet
+def regrade(directory: Path, jobs: int | None, again: bool, progress: str, quiet: bool) -> None:
+    """Grade a class again after a check was changed, and say who gained and who lost points, and why.
+
+    DIR is a folder of results that proclab grade wrote. What was handed in is looked for where it was then.
+    Also written: DIR/changes.csv, a row for each check of each student that came out otherwise.
+
+    \b
+    Examples:
+      proclab regrade grades/pipeline
+      proclab regrade grades/pipeline --again -j 4
+    """
+    from grader.classroom import executor, regrading
+    from grader.reporting import changes
+
+    session = regrading.asked_before(directory)
+    lab = courses.load_lab(courses.find(), session.lab)
+    workers = jobs or executor.cores()
+    reports, found = regrading.regrade(
+        lab, directory, again, executor.Grading(lab, workers, session.select, session.force),
+        _told(progress, quiet, table=False), jobs=workers,
+    )  # fmt: skip
+    if progress == "json":
+        click.echo(changes.event(found))
+    else:
+        click.echo("")
+        _show(changes.render(found, width=_width()))
     if any(report.broken for report in reports):
         raise SystemExit(WRONG)
 

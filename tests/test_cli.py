@@ -51,8 +51,8 @@ COMMANDS = list(cli.cli.commands)
 
 def test_has_the_commands_that_the_brief_names() -> None:
     assert set(COMMANDS) == {
-        "list", "start", "check", "explain", "grade", "report", "release", "new", "build", "verify", "doctor",
-        "completion",
+        "list", "start", "check", "explain", "grade", "regrade", "report", "release", "new", "build", "verify", "doctor",
+        "completion", "nbgrader",
     }  # fmt: skip
 
 
@@ -266,6 +266,34 @@ def test_grades_single_submissions_elsewhere(run: Run, tmp_path: Path) -> None:
     )
     assert status == 0
     assert store.read(tmp_path / "out" / "reports" / "ada.json").score == 2
+
+
+@pytest.mark.usefixtures("full")
+def test_grades_again_after_a_check_was_changed(run: Run, tmp_path: Path) -> None:
+    folder = hand_in(tmp_path / "class", ada=RIGHT, bob=HOLDS_BACK, eve=WRONG)
+    assert run("grade", "echo", str(folder), "-q")[0] == 0
+    checks = Path("labs/echo/checks.py")
+    changed = checks.read_text().replace('.prints("uno\\ndos\\n")', '.says("dos")')
+    assert changed != checks.read_text()
+    checks.write_text(changed)
+    status, out, err = run("regrade", "grades/echo")
+    assert (status, err) == (0, "")
+    assert "echo graded again: 0 gained, 2 lost, 1 failed otherwise, 0 unchanged" in out
+    assert "  ada  3 to 2 of 3 points\n    test_copies: passed, now failed, -1\n      now     " in out
+    assert Path("grades/echo/changes.csv").read_text().count("\n") == 4
+    status, out, _ = run("regrade", "grades/echo", "--progress", "json")
+    assert status == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events][-2:] == ["end", "changes"]
+    assert events[-2]["graded"] == 0
+    assert {change["student"] for change in events[-1]["changes"]} == {"ada", "bob", "eve"}
+
+
+def test_grades_nothing_again_where_nothing_was_graded(run: Run, tmp_path: Path) -> None:
+    status, _, err = run("regrade", str(tmp_path))
+    assert status == 2
+    assert "ledger.jsonl: cannot be read" in err
+    assert "cure: name a folder that proclab grade wrote" in err
 
 
 def test_refuses_to_grade_nothing(run: Run, tmp_path: Path) -> None:

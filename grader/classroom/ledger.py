@@ -117,6 +117,8 @@ class Index:
     session_at: int = 0
     """Offset of the session's line"""
     done: bool = True
+    submissions: dict[str, None] = field(default_factory=dict)
+    """All paths that were ever graded, in order"""
     places: dict[str, list[Place]] = field(default_factory=dict)
     """All reports of a student, oldest first"""
     damaged: list[int] = field(default_factory=list)
@@ -129,6 +131,7 @@ class Index:
         match line:
             case Session():
                 self.session, self.session_at, self.done, self.lab = line, offset, False, line.lab
+                self.submissions |= dict.fromkeys(line.submissions)
             case Done():
                 self.done = True
             case Forgotten():
@@ -145,6 +148,11 @@ class Index:
             if not place.attempt and (before is None or place.offset < before):
                 return place
         return None
+
+    def of_other_version(self, student: str, lab_version: str) -> Place | None:
+        """The report that counted while the lab was another one."""
+        places = [p for p in self.places.get(student, ()) if not p.attempt and p.lab_version != lab_version]
+        return places[-1] if places else None
 
     def students(self, before: int | None = None) -> list[str]:
         """Everybody who has a report that counts, in order."""

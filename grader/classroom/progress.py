@@ -116,10 +116,13 @@ class Show(Protocol):
 
 
 class Quiet:
-    """Only where the results are."""
+    """Only where the results are.
 
-    def __init__(self, stream: IO[str]):
-        self._stream = stream
+    :param table: also the table of the class, for those who tell more than this one
+    """
+
+    def __init__(self, stream: IO[str], *, table: bool = True):
+        self._stream, self._table = stream, table
         self._pace = Pace(0)
 
     def __enter__(self) -> Self:
@@ -193,15 +196,16 @@ class Lines(Quiet):
 
     def end(self, shelf: Shelf, reports: Sequence[Report]) -> None:
         """The class, then where everything lies."""
-        gradebook.show(reports, self._stream)
+        if self._table:
+            gradebook.show(reports, self._stream)
         super().end(shelf, reports)
 
 
 class Bar(Lines):
     """A bar at the foot of a terminal: count, pace and time left, verdicts, and what is in work."""
 
-    def __init__(self, stream: IO[str]):
-        super().__init__(stream)
+    def __init__(self, stream: IO[str], *, table: bool = True):
+        super().__init__(stream, table=table)
         self._bar = Progress(
             BarColumn(bar_width=24),
             MofNCompleteColumn(),

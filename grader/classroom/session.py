@@ -72,27 +72,40 @@ def grade(
         command="grade", lab=lab.slug, lab_version=lab.version, submissions=tuple(map(_named, paths)),
         attempt=wish.attempt, select=wish.select, force=wish.force, again=wish.again,
     )  # fmt: skip
-    with Ledger(folder) as ledger, _ended_gently(), show:
+    with Ledger(folder) as ledger, ended_gently(), show:
         _same_lab(ledger, lab, folder)
-        shelf.sweep()
         for notice in (*found.notices, *ledger.notices):
             show.note(notice)
-        since = begin(ledger, asked)
         if wish.prune:
             _forget(ledger, shelf, found.entries)
-        show.begin(lab.slug, len(found.entries), jobs, folder)
-        try:
-            work(ledger, found.entries, executor, since, show)
-        except KeyboardInterrupt:
-            show.stopped("interrupted")
-            shelf.write(report for _, report in ledger.reports())
-            raise
-        except Fault as fault:
-            show.stopped(fault.what)
-            raise
-        kept = shelf.write(report for _, report in ledger.reports())
-        ledger.append(Done())
-        show.end(shelf, kept)
+        return whole(ledger, shelf, found.entries, asked, executor, show, jobs)
+
+
+def whole(
+    ledger: Ledger,
+    shelf: Shelf,
+    entries: Sequence[Entry],
+    asked: Session,
+    executor: Executor,
+    show: Show,
+    jobs: int,
+) -> tuple[Report, ...]:
+    """One grading from its first line in the ledger to its last, with all that is made of the ledger."""
+    shelf.sweep()
+    since = begin(ledger, asked)
+    show.begin(asked.lab, len(entries), jobs, shelf.folder)
+    try:
+        work(ledger, entries, executor, since, show)
+    except KeyboardInterrupt:
+        show.stopped("interrupted")
+        shelf.write(report for _, report in ledger.reports())
+        raise
+    except Fault as fault:
+        show.stopped(fault.what)
+        raise
+    kept = shelf.write(report for _, report in ledger.reports())
+    ledger.append(Done())
+    show.end(shelf, kept)
     return kept
 
 
@@ -177,7 +190,7 @@ def _forget(ledger: Ledger, shelf: Shelf, entries: Iterable[Entry]) -> None:
 
 
 @contextlib.contextmanager
-def _ended_gently() -> Iterator[None]:
+def ended_gently() -> Iterator[None]:
     """SIGTERM, and SIGHUP when a terminal goes away, end a grading as Ctrl-C does: with all that is done written."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

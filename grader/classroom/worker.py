@@ -111,6 +111,9 @@ def _grade(lab: Lab, entry: Entry, select: str | None, force: bool, known: froze
         return Outcome(key, None, notices)
     submission = msgspec.structs.replace(submission, origin=entry.origin, notices=notices)
     report = judge(lab, submission, select=select, force=force)
+    msgspec.json.encode(
+        report
+    )  # a report that cannot be kept is broken here, where it costs only this submission
     return Outcome("" if report.broken else key, report, notices)
 
 
