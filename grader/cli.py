@@ -181,6 +181,9 @@ def start(slug: str, directory: Path | None, language: str) -> None:
     default="",
     help="Only one run of a check that tries many; the ID is from a report.",
 )
+@click.option(
+    "--saved", is_flag=True, help="Check the files as they are, whatever a notebook beside them holds."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--jsonl", is_flag=True, help="Print an event for each check, one JSON object on each line.")
 def check(
@@ -189,6 +192,7 @@ def check(
     select: str | None,
     watch: bool,
     replay: str,
+    saved: bool,
     as_json: bool,
     jsonl: bool,
 ) -> None:
@@ -216,7 +220,7 @@ def check(
     if watch:
         desk.watch(course, slug, path, select, show, told=sys.stderr)
         return
-    report = desk.check(course, slug, path, select, show, replay)
+    report = desk.check(course, slug, path, select, show, replay, saved=saved)
     raise SystemExit(desk.status(report))
 
 

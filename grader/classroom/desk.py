@@ -104,11 +104,19 @@ class Events:
 
 
 def check(
-    course: Course, slug: str, path: Path | None, select: str | None, show: Show, replay: str = ""
+    course: Course,
+    slug: str,
+    path: Path | None,
+    select: str | None,
+    show: Show,
+    replay: str = "",
+    *,
+    saved: bool = False,
 ) -> Report:
     """Run the visible checks.
 
     :param replay: the id of one run, as a report gives it: only that check, and only that run
+    :param saved: the files count as they are, whatever a notebook beside them holds
     :raises Fault: if there is no such lab, check, run or work
     """
     lab = courses.load_lab(course, slug)
@@ -116,7 +124,7 @@ def check(
     chosen = exactly(lab, name, hidden=False) if replay else choose(lab, select, hidden=False)
     where = path or handout.workplace(lab, Path())
     student = visible(submission.stem(where.resolve()))
-    work = submission.read(where.resolve() if where.is_symlink() else where, lab, student)
+    work = submission.read(where.resolve() if where.is_symlink() else where, lab, student, saved=saved)
     work = msgspec.structs.replace(
         work, origin=visible(str(where)), notices=tuple(map(visible, work.notices))
     )

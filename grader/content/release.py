@@ -102,7 +102,9 @@ def assignment(course: Course, slug: str) -> dict[str, bytes]:
     """A course of one lab, for those who get the lab alone: beside its notebook, ``%check`` finds all it needs."""
     title = json.dumps(course.title, ensure_ascii=False)
     alone = f"title = {title}\nlabs = [{json.dumps(slug)}]\n".encode()
-    return {"labs/course.toml": alone, **_lab_files(courses.load_lab(course, slug))}
+    made = {str(path.relative_to(course.root)): data for path, data in build.outputs(course).items()}
+    skeletons = {name: data for name, data in made.items() if name.startswith(f"skeletons/{slug}/")}
+    return {"labs/course.toml": alone, **_lab_files(courses.load_lab(course, slug)), **skeletons}
 
 
 def _requirement() -> str:

@@ -24,16 +24,24 @@ _MAKEFILES = {"GNUmakefile", "makefile", "Makefile"}
 
 
 def read(
-    path: Path, lab: Lab, student: str | None = None, parts: Iterable[tuple[str, str]] = ()
+    path: Path,
+    lab: Lab,
+    student: str | None = None,
+    parts: Iterable[tuple[str, str]] = (),
+    *,
+    saved: bool = False,
 ) -> Submission:
     """Read a submission: a folder, an archive, a notebook, a source file of any name, an executable.
 
     :param student: whose it is; by default the name of the file or folder
     :param parts: the files and folders that belong to it, if `path` is a folder or a zip archive that holds
         other students' too, and what each is called in the submission (a folder: in front of its files)
+    :param saved: what counts are the files, as ``%%lab`` saved them; the notebook beside them may be older
     :raises Fault: if it cannot be read or holds no program of the lab
     """
     found = _picked(path, lab, tuple(parts)) if parts else _gather(path, lab)
+    if saved and any(file.path in lab.files.values() for file in found.files):
+        found.files = [file for file in found.files if not file.path.lower().endswith(".ipynb")]
     language, entry = _program(found, lab, path)
     if any(file.path.startswith(f"{entry}/") for file in found.files):
         raise Fault(

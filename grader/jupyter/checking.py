@@ -81,7 +81,7 @@ class Checking:
         report: Report | None = None
         with tempfile.TemporaryFile() as complaints:
             process = subprocess.Popen(
-                [sys.executable, "-m", "grader", "check", *self._words, "--jsonl"],
+                [sys.executable, "-m", "grader", "check", *self._words, "--saved", "--jsonl"],
                 stdout=subprocess.PIPE, stderr=complaints, stdin=subprocess.DEVNULL, start_new_session=True,
                 env=os.environ | {"PYTHONPATH": _path()},
             )  # fmt: skip

@@ -134,9 +134,9 @@ def run_cell(page: Any, text: str) -> Any:
 
 def write_program(page: Any, program: str) -> None:
     found = page.locator(".jp-Notebook .jp-CodeCell", has_text="%%lab echo.py").first
-    found.locator(".cm-content").click()
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(f"%%lab echo.py\n{program}")
+    text = f"%%lab echo.py\n{program}"
+    found.locator(".cm-content").fill(text)
+    sync_api.expect(found.locator(".cm-content")).to_contain_text(program.splitlines()[-1].strip())
     page.keyboard.press("Shift+Enter")
     sync_api.expect(found.locator(".jp-OutputArea")).to_contain_text("saved echo.py")
 
