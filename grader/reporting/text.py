@@ -108,6 +108,18 @@ def summary(page: Page, check: CheckResult) -> None:
         page.paragraph(f"not run: {check.reason}", indent=21, style="dim")
 
 
+def explanation(check: CheckResult, *, width: int = WIDTH, reveal: bool = False) -> str:
+    """All that is to be said of one check, for those who show each by itself; empty if it passed."""
+    page = Page(width)
+    if check.verdict is Verdict.FAILED:
+        _failed(page, [check], reveal, {})
+    elif check.verdict is Verdict.BROKEN:
+        _broken(page, check)
+    elif check.verdict is Verdict.SKIPPED:
+        page.paragraph(f"not run: {check.reason}")
+    return page.plain
+
+
 # ---------------------------------------------------------------- failed checks
 
 
