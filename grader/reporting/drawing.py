@@ -28,6 +28,8 @@ _WRITES = ("write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg", "sendm
 _BLAMES = {"write-end-left-open": False, "read-end-left-open": True}
 """Diagnoses that name an end which somebody holds without use, and whether the one who waits is a writer"""
 
+_NOUNS = {"pipe": "pipe", "fifo": "FIFO", "socket": "socket", "terminal": "terminal", "queue": "queue"}
+
 _BOX = 278
 _GAP = 14
 _PAD = 9
@@ -129,13 +131,14 @@ def plan(seen: Observation, diagnosis: Diagnosis | None = None) -> Picture:
     targets = _targets(ordered, ends, asked)
     drawn = _room(targets, asked)
     names = processes.objects(seen)
+    nouns = {each.target: _NOUNS.get(each.kind, "") for held in ends.values() for each in held}
     lanes = tuple(
-        Lane(target, _letter(index), _noun(target), _name(target, ordered, names))
+        Lane(target, _letter(index), nouns.get(target) or _noun(target), _name(target, ordered, names))
         for index, target in enumerate(drawn)
     )
     index_of = {lane.target: index for index, lane in enumerate(lanes)}
     boxes = [_box(process, ends[process.pid], lanes, index_of, guilty) for process in ordered]
-    grader = _grader(seen, ordered, index_of)
+    grader = _grader(seen, ordered, lanes, index_of)
     if grader is not None:
         boxes.append(grader)
     y = 1
@@ -227,8 +230,7 @@ def _name(target: str, ordered: list[Process], names: dict[str, str]) -> str:
 
 
 def _noun(target: str) -> str:
-    kind = target.partition(":")[0]
-    return {"pipe": "pipe", "fifo": "FIFO", "socket": "socket"}.get(kind, "object")
+    return _NOUNS.get(target.partition(":")[0], "object")
 
 
 def _letter(index: int) -> str:
@@ -253,7 +255,7 @@ def _box(
         call = "" if through else f" ({process.wait.call})"  # else it stands in the row of the descriptor
         lines += _wrapped(f"waits for {_short(process, lanes)}{call}", _CHARACTERS)
     shown = "stuck" if process.stuck else "zombie" if process.state is State.ZOMBIE else ""
-    ports = tuple(_ports(process, ends, index_of, guilty))
+    ports = tuple(_ports(process, ends, lanes, index_of, guilty))
     return Box(process.pid, process.label, tuple(lines), shown, ports, min(waits_line, len(lines) - 1))
 
 
@@ -264,14 +266,21 @@ def _short(process: Process, lanes: tuple[Lane, ...]) -> str:
     for lane in lanes:
         if lane.target == process.wait.target:
             name, short = lane.name.removesuffix(f" ({lane.target})"), f"{lane.noun} {lane.letter}"
-            if name.startswith(("the pipe", "a pipe", "the FIFO", "the socket")) and name in text:
-                return text.replace(name, short)
+            for whole in (name, f"the {lane.noun}"):
+                if whole in text and whole.startswith(
+                    ("the pipe", "a pipe", "the FIFO", "the socket", "the terminal")
+                ):
+                    return text.replace(whole, short)
             return f"{text} ({short})"
     return text
 
 
 def _ports(
-    process: Process, ends: list[Descriptor], index_of: dict[str, int], guilty: set[tuple[int, int]]
+    process: Process,
+    ends: list[Descriptor],
+    lanes: tuple[Lane, ...],
+    index_of: dict[str, int],
+    guilty: set[tuple[int, int]],
 ) -> Iterable[Port]:
     """A row for each descriptor, and one for many that are alike."""
     alike: dict[tuple[int, str, bool, bool], list[int]] = {}
@@ -285,13 +294,22 @@ def _ports(
         alike.setdefault(key, []).append(each.number)
     for (lane, end, waits, blamed), numbers in alike.items():
         which = ", ".join(map(str, numbers[:4])) + (f" and {len(numbers) - 4} more" if numbers[4:] else "")
-        words = f"{which}: {'both ends' if end == 'both' else f'{end} end'}"
+        words = f"{which}: {_end(lanes[lane].noun, end)}"
         words += ", left open" if blamed else ""
         words += f", waits here ({process.wait.call})" if waits and process.wait is not None else ""
         yield Port(words, lane, end, waits, blamed)
 
 
-def _grader(seen: Observation, ordered: list[Process], index_of: dict[str, int]) -> Box | None:
+def _end(noun: str, end: str) -> str:
+    """What a process has of an object."""
+    if noun not in ("pipe", "FIFO"):
+        return f"the {noun}"
+    return "both ends" if end == "both" else f"{end} end"
+
+
+def _grader(
+    seen: Observation, ordered: list[Process], lanes: tuple[Lane, ...], index_of: dict[str, int]
+) -> Box | None:
     """The grader, where somebody waits for it."""
     by_pid = {process.pid: process for process in ordered}
     mine = [edge for edge in seen.edges if edge.holder == GRADER and edge.waiter in by_pid]
@@ -302,7 +320,8 @@ def _grader(seen: Observation, ordered: list[Process], index_of: dict[str, int])
         wait = by_pid[edge.waiter].wait
         if edge.target in index_of:
             end = "read" if wait is not None and wait.call in _WRITES else "write"
-            ports[edge.target, end] = Port(f"{end} end", index_of[edge.target], end)
+            lane = index_of[edge.target]
+            ports[edge.target, end] = Port(_end(lanes[lane].noun, end), lane, end)
     return Box(GRADER, "the grader", ("outside, it acts as the user",), "grader", tuple(ports.values()))
 
 
