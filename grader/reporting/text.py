@@ -108,6 +108,20 @@ def summary(page: Page, check: CheckResult) -> None:
         page.paragraph(f"not run: {check.reason}", indent=21, style="dim")
 
 
+def preface(report: Report) -> str:
+    """What is to be said of the whole, for those who show each check by itself: score, isolation, notices."""
+    page = Page()
+    _score(page, report)
+    loss = LOSSES[report.level]
+    if loss:
+        page.labelled(
+            "sandbox", f"level {report.level.value}, {LEVELS[report.level]}: {loss}", column=_COLUMN
+        )
+    for notice in report.notices:
+        page.labelled("note", notice, column=_COLUMN)
+    return page.plain
+
+
 def explanation(check: CheckResult, *, width: int = WIDTH, reveal: bool = False) -> str:
     """All that is to be said of one check, for those who show each by itself; empty if it passed."""
     page = Page(width)
@@ -381,11 +395,15 @@ def counts(report: Report) -> Iterator[str]:
             yield f"{count} {verdict.value}"
 
 
-def _foot(page: Page, report: Report) -> None:
+def _score(page: Page, report: Report) -> None:
     final = " so far, not final" if report.broken else ""
     provisional = ", provisional" if report.level is Level.PROCESS_GROUP else ""
     score = f"{number(report.score)} of {number(report.max_score)} points{final}{provisional}"
     page.line((score, "bold"), f"  ({', '.join(counts(report)) or 'no check was run'})")
+
+
+def _foot(page: Page, report: Report) -> None:
+    _score(page, report)
     if told := commands(report):
         page.blank()
         column = max(len(command) for command, _ in told) + 3
