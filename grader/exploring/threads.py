@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from grader.exploring.schedules import Budget, Came, Job, Op, Step, Trace, Waiting
-from grader.exploring.shims.forkserver import HEAD, READY
+from grader.exploring.shims.forkserver import CPU_S, HEAD, READY
 from grader.model import Level, Place
 from grader.running.preparation import Prepared
 from grader.running.process import Outcome, Program
@@ -27,7 +27,7 @@ from grader.running.sandbox import SandboxError
 OUTPUT = 2**18
 """Bytes of standard output, and of standard error, that one run of a small set-up may write"""
 _SAID = 4 * 2**20
-_PATIENCE_S = 10.0
+_PATIENCE_S = 6.0
 """How long a run may be silent: two or three milliseconds are usual. Time that a loaded machine takes is not counted"""
 _AHEAD = 8
 """Jobs that a server has before it has answered the first"""
@@ -140,10 +140,7 @@ class _Server:
             raise SandboxError(f"the server of schedules did not start: {words[-500:]}")
         if outcome is Outcome.ENDED:
             return None
-        busy = [process for process in self.program.look() if process.wait is not None and process.parent > 1]
-        words = next((f"{process.wait.call}" for process in busy if process.wait), "")
-        detail = f"it is blocked in {words}" if words else "it came to no point"
-        return Trace(Came.STALLED, detail=detail)
+        return Trace(Came.STALLED)
 
     def close(self) -> None:
         """End it and its sandbox."""
@@ -156,7 +153,7 @@ def _trace(status: int, cpu_us: int, said: bytes, out: bytes, err: bytes) -> Tra
     if len(out) > OUTPUT or len(err) > OUTPUT:
         return Trace(Came.FLOODED, out=out, err=err)
     if number:
-        if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_us > 4_000_000):
+        if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_us > CPU_S * 1_000_000):
             return Trace(Came.SPUN, out=out, err=err)
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         return Trace(Came.ENDED, signal=name, out=out, err=err)

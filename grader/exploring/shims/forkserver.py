@@ -40,7 +40,7 @@ READY = 0
 _MARK = struct.Struct("<II")
 """At the beginning of the shared memory: whether the child came to a known end, and the size of what follows"""
 _SHARED = 4 * 2**20
-_CPU_S = 4
+CPU_S = 2
 """CPU seconds of one run, after which a program that comes to no point any more is ended by SIGXCPU"""
 _PR_SET_DUMPABLE = 4
 
@@ -130,7 +130,7 @@ class Server:
         for target in (1, 2):
             fcntl.fcntl(target, fcntl.F_SETFL, os.O_APPEND)
         _dumpable(True)
-        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
         sys.argv[:] = [self._entry, *job["arguments"]]
         threads.enter(threads.World(self.sources, job["strategy"], bool(job["story"]), self._finish))
         status = 0

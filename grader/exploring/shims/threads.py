@@ -34,9 +34,9 @@ from grader.exploring.strategy import Delays, Fair, Pending, named
 
 UNFAIR = 3000
 """After so many choices every task is let go on at random"""
-LIMIT = 30000
+LIMIT = 20000
 """Choices after which a program is taken not to end"""
-_KEPT = 20000
+_KEPT = 10000
 """Steps that are kept for the story"""
 _SPINS = 8
 """A thread that reads the same place so often, while nothing changes, lets the others go first"""
