@@ -36,6 +36,11 @@ class Client:
         return shown(bytes(self._connection.received[self._taken :]))
 
     @property
+    def ended(self) -> str:
+        """How it came to its end: ``end-of-file`` or ``reset`` by the program, ``closed`` by us; empty before."""
+        return self._connection.ended
+
+    @property
     def unsent(self) -> int:
         """Bytes of `send` that found no room, since the program does not read them."""
         return self._connection.unsent

@@ -348,7 +348,7 @@ class Started:
     def _gone(self, outcome: Outcome, waited_for: str, slug: str = "output-held-back") -> NoReturn:
         seen = self._program.finish(outcome)
         found = explain.conversation(seen, self._bench.lab.diagnoses, waited_for)
-        if found.slug == "output-held-back" != slug:
+        if slug != "output-held-back" and found.slug in ("output-held-back", "waits-forever"):
             found = explain.diagnosis(self._bench.lab.diagnoses, slug, found.fact, found.evidence)
         raise CheckFailed(found, expected=waited_for, observed=explain.ending(seen))
 
