@@ -9,6 +9,7 @@ from reports import hung, report
 
 from grader.model import CheckResult, Place, Schedule, Step, Verdict
 from grader.reporting.html import fragment, page
+from grader.reporting.schedule import needs
 from grader.reporting.story import listed
 
 STEPS = (
@@ -86,7 +87,7 @@ def test_leaves_out_the_middle_of_a_long_story() -> None:
 
 def test_the_page_shows_the_story_and_how_to_repeat_it() -> None:
     made = page(report(interleaved()))
-    assert "It needs one unlucky switch; schedule 7 of those that were tried." in made
+    assert f"{needs(STORY).capitalize()}." in made
     assert "proclab check pipeline --replay test_x:0:d3" in made
     assert "pl-cut" in fragment(interleaved())
 
