@@ -31,10 +31,14 @@ _ANSWER = struct.Struct("<B3xIq")
 
 _GO, _TIME_OVER, _INTERRUPTED, _CANCELLED, _NONE, _NO_CHILD = b"gtixne"
 
-UNFAIR = 3000
+UNFAIR = 2500
 """After so many choices every task is let go on at random"""
-LIMIT = 12000
-"""Choices after which a program that changes nothing any more is taken not to end"""
+WINDOW = 3000
+"""Then so many choices together are looked at for whether the program gets anywhere"""
+_FEW = 100
+"""A program that takes so few different steps in a window, on the same things from the same lines, goes round"""
+_ROUNDS = 3
+"""It may change something each time: after so many windows of going round it is taken not to end"""
 _MOST = 40000
 """Choices after which it is not decided whether the program would end"""
 _TASKS = 100
@@ -46,6 +50,8 @@ _CHOICE_NS = 10_000
 _FAIR_CHOICE_NS = 1_000_000
 _CLOCK_NS = 500_000
 """What steps cost in virtual time: so a loop that waits for a moment gets there"""
+_SOON_NS = 30 * 10**9
+"""Sleeping is no promise of order: under a sampling strategy a sleep that is not longer may end before others go on"""
 
 
 class Kind(IntEnum):
@@ -182,12 +188,15 @@ class Run:
         self._eager = strategy.startswith("s")
         self.tasks: list[Task] = []
         self._alive: list[Task] = []
-        self._processes: list[Process] = []
+        self.processes: list[Process] = []
         self._now = 0
         self.moments = self.length = 0
         self._changes = self._changed_at = 0
         self._unasked = self._ended = 0
         self._tried = False
+        self._recent: set[tuple[int, object, Key]] = set()
+        """The different steps of the present window"""
+        self._rounds = 0
         self.steps: list[Entry] = []
         self.texts: dict[Key, str] = {}
         """Things that told their own name"""
@@ -223,7 +232,7 @@ class Run:
         """Close what is open."""
         for each in self._sockets:
             each.close()
-        for process in self._processes:
+        for process in self.processes:
             if process.pidfd != -1:
                 os.close(process.pidfd)
                 process.pidfd = -1
@@ -234,7 +243,15 @@ class Run:
         if len(ready) > 1 and not fair:
             self.moments += 1
         self._now += _FAIR_CHOICE_NS if fair else _CHOICE_NS
-        if self.length > LIMIT and self.length - self._changed_at > LIMIT // 2:
+        if fair and (self.length - UNFAIR) % WINDOW == 0:
+            self._look_at_window()
+
+    def _look_at_window(self) -> None:
+        """Whether the program gets anywhere, now that every task gets its turns."""
+        round_and_round = len(self._recent) <= _FEW
+        self._rounds = self._rounds + 1 if round_and_round else 0
+        self._recent.clear()
+        if round_and_round and (self.length - self._changed_at >= WINDOW or self._rounds >= _ROUNDS):
             raise Over(Came.LIVELOCK)
         if self.length > _MOST:
             raise Over(Came.STALLED, f"still at work after {_MOST} steps")
@@ -256,7 +273,8 @@ class Run:
             if not ready:
                 self._now = first.deadline
                 return [first]
-            if first.state is State.SLEEPING and (self._eager or self._strategy.fair):
+            soon = first.state is State.SLEEPING and first.deadline - self._now < _SOON_NS
+            if soon and (self._eager or self._strategy.fair):
                 ready.append(first)
                 ready.sort(key=lambda task: task.number)
         return ready or lazy
@@ -282,6 +300,8 @@ class Run:
 
     def _let(self, task: Task) -> None:
         code, value = task.code, task.value
+        if self.length > UNFAIR:
+            self._recent.add((task.number, task.place, task.key))
         if task.state is not State.READY:  # its time is over
             if task.state is not State.SLEEPING:
                 code = _TIME_OVER
@@ -449,6 +469,8 @@ class Run:
                 task.back = self._changes
         elif op == "j":
             self._begin_join(task, flags, thing, number)
+            if flags & _NO_WAIT:
+                self._look(task, (place, thing))
         elif op == "l":
             self._now += _CLOCK_NS
             self._look(task, place)
@@ -704,7 +726,7 @@ class Run:
             except OSError as error:
                 raise Over(Came.BROKEN, "a process cannot be watched") from error
             process = Process(task.number, inner, pidfd, parent.process if parent else None)
-            self._processes.append(process)
+            self.processes.append(process)
             if parent is not None:
                 parent.process.children.append(process)
         else:
@@ -745,6 +767,8 @@ class Run:
         process.pidfd = -1
         self._ended += 1
         process.ended = self._ended
+        if not process.said_so:
+            self._record(process.tasks[0], Op.END, (0, 0, 0))
         for task in process.tasks:
             self._end(task)
         self._changed()
@@ -810,7 +834,7 @@ class Run:
         """A signal was sent: who waits must be let take it."""
         number = sender.counted & 0xFF
         pid = sender.key[2] - 2**64 if sender.key[2] >= 2**63 else sender.key[2]
-        for process in list(self._processes):
+        for process in list(self.processes):
             if process.ended or (pid > 0 and process.pid != pid):
                 continue
             if process is not sender.process:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from grader.exploring.controller import Key, Kind, Run, State, Task, channel
+from grader.exploring.controller import Key, Kind, Over, Run, State, Task, channel
 from grader.exploring.naming import Catalogue, Names, Source, Told
 from grader.exploring.schedules import Budget, Came, Job, Op, Step, Trace, Waiting
 from grader.model import Language, Leftover, Level, SourceFile
@@ -26,11 +26,11 @@ from grader.running.sandbox import PROBE, SandboxError, give
 
 OUTPUT = 2**18
 """Bytes of standard output, and of standard error, that one run of a small set-up may write"""
-_PATIENCE_S = 8.0
+PATIENCE_S = 8.0
 """How long a task may be silent; a step takes microseconds. Time that a loaded machine takes is not counted"""
-_DYING_S = 4.0
 _SHIMS = Path(__file__).parent / "shims"
 _CONTROL = "control"
+_START_S = 30.0
 
 
 class _Server:
@@ -39,14 +39,16 @@ class _Server:
     :raises SandboxError: if the sandbox or the server does not start
     """
 
-    def __init__(self, prepared: Prepared, argv: Sequence[str], shims: tuple[SourceFile, ...]):
+    def __init__(
+        self, prepared: Prepared, argv: Sequence[str], shims: tuple[SourceFile, ...], patience_s: float
+    ):
         limits = msgspec.structs.replace(prepared.recipe.limits, cpu_s=3600)
         recipe = replace(prepared.recipe, history=False, lines="", limits=limits, probe=shims)
-        self.recipe = recipe
-        self.program = Program(recipe, [*argv, f"{PROBE}/{_CONTROL}"], within=_PATIENCE_S)
+        self.recipe, self.patience_s = recipe, patience_s
+        self.program = Program(recipe, [*argv, f"{PROBE}/{_CONTROL}"], within=_START_S)
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            outcome, line = self.program.line(within=30)
+            outcome, line = self.program.line()
             if outcome is not Outcome.REACHED or line != b"ready\n":
                 said = bytes(self.program.stderr[:400]).decode(errors="replace").strip()
                 raise SandboxError(
@@ -74,7 +76,7 @@ class _Server:
         :raises OSError: if the server is gone, or does not do it
         """
         self.control.send(b"Ew" if over else b"Ek")
-        patience = self.program.patience(_PATIENCE_S)
+        patience = self.program.patience(self.patience_s)
         while True:
             try:
                 answer = self.control.recv(16384)
@@ -111,11 +113,9 @@ class _Watch:
         self._ran: dict[int, int] = {}
 
     def __call__(self, dying: bool) -> None:
-        from grader.exploring.controller import Over
-
         glance = self._server.program.glance()
         if self._patience is None:
-            self._patience = self._server.program.patience(_DYING_S if dying else _PATIENCE_S)
+            self._patience = self._server.program.patience(self._server.patience_s)
             self._ran = {task.tid: task.ran_ns for task in glance.tasks}
         self._patience.note(glance)
         if not self._patience.over:
@@ -123,7 +123,7 @@ class _Watch:
         if dying:
             raise Over(Came.ESCAPED, "a process goes on although it has left the grader's control")
         ran = sum(task.ran_ns - self._ran.get(task.tid, 0) for task in glance.tasks) / 1e9
-        if ran > _PATIENCE_S / 4:
+        if ran > self._server.patience_s / 4:
             raise Over(Came.SPUN)
         calls = sorted(
             {task.call for task in glance.tasks if task.call not in ("", "recvmsg", "read", "accept4")}
@@ -135,10 +135,11 @@ class Remote:
     """A C program, or a Python program that makes processes, explored from outside (`schedules.Explored`).
 
     :param prepared: what `preparation.prepare` or `with_driver` gave
+    :param patience_s: how long a task may be silent
     """
 
-    def __init__(self, prepared: Prepared):
-        self._prepared = prepared
+    def __init__(self, prepared: Prepared, *, patience_s: float = PATIENCE_S):
+        self._prepared, self._patience_s = prepared, patience_s
         self._server: _Server | None = None
         self._names: Names = Told()
         self._argv: tuple[str, ...] = ()
@@ -184,7 +185,7 @@ class Remote:
         if self._refusal:
             return None
         if self._server is None:
-            self._server = _Server(self._prepared, self._argv, self._shims)
+            self._server = _Server(self._prepared, self._argv, self._shims, self._patience_s)
         return self._server
 
     def close(self) -> None:
@@ -261,16 +262,20 @@ class Remote:
     ) -> Trace:
         out, err = (os.pread(stream, OUTPUT + 1, 0) for stream in streams)
         exited, by_signal = None, ""
-        if came is Came.ENDED:
+        main = run.tasks[0].process if run.tasks else None
+        if main is not None and main.ended and status and came in (Came.DEADLOCK, Came.LIVELOCK):
+            came = Came.ENDED  # it failed, and the others were left alone: because of that they wait for ever
+        if main is not None and came is Came.ENDED:
             if os.WIFSIGNALED(status):
-                number = os.WTERMSIG(status)
-                by_signal = (
-                    signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-                )
+                by_signal = _signal_name(os.WTERMSIG(status))
             else:
                 exited = os.WEXITSTATUS(status)
-                if not run.tasks[0].process.said_so:
+                if not main.said_so:
                     came, detail = Came.ESCAPED, "it ended without a word"
+        labels = _labels(run.tasks)
+        if came in (Came.DEADLOCK, Came.LIVELOCK):
+            crashed = [labels[each.number] for each in run.processes if each.ended and not each.said_so]
+            detail = f"ended before by a signal: {', '.join(crashed)}" if crashed else detail
         if len(out) > OUTPUT or len(err) > OUTPUT:
             came = Came.FLOODED
         catalogue = Catalogue(self._names, run.uses, run.texts)
@@ -284,7 +289,7 @@ class Remote:
             err=err,
             moments=run.moments,
             length=run.length,
-            tasks=_labels(run.tasks),
+            tasks=labels,
             waiting=tuple(
                 self._waiting(run, catalogue, task)
                 for task in run.tasks
@@ -332,6 +337,10 @@ class Remote:
 _BLOCKED = {
     Kind.PIPE: Op.RECEIVE, Kind.QUEUE: Op.RECEIVE, Kind.EVENT: Op.WAKE, Kind.SIGNALS: Op.WAKE, Kind.ONCE: Op.WAKE,
 }  # fmt: skip
+
+
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
 
 
 def _labels(tasks: Sequence[Task]) -> tuple[str, ...]:

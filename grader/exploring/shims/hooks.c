@@ -752,15 +752,12 @@ static bool ends_the_wait(struct answer answer)
     return answer.code == 'i' && flags != -1 && !(flags & SA_RESTART);
 }
 
-static struct answer slept;
-
 static int sleep_until(int64_t until, uintptr_t place)
 {
     for (;;) {
+        pthread_testcancel();
         struct answer answer = say('z', 0, TIME, 0, until, place);
-        slept = answer;
-        if (answer.code == 'x')
-            pthread_testcancel();
+        pthread_testcancel();
         if (answer.code != 'i')
             return 0;
         if (handler_flags((int) answer.value) != -1)
@@ -848,8 +845,11 @@ static void release(struct wanted wanted)
 /* The step before could not be done: sleep until it may be tried again. */
 static char blocked(struct wanted wanted)
 {
+    bool cancellable = wanted.kind != LOCK && wanted.kind != ONCE;     /* pthreads(7) */
+    if (cancellable)
+        pthread_testcancel();
     struct answer answer = tell('b', wanted);
-    if (answer.code == 'x')
+    if (cancellable)
         pthread_testcancel();
     return ends_the_wait(answer) ? 'e' : answer.code;
 }
@@ -1027,6 +1027,7 @@ static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex,
         .operation = 'c', .flags = wanted.flags | (mine.flags & GLOBAL ? OTHER_GLOBAL : 0), .kind = CONDITION, .thing = wanted.thing, .other = mine.thing,
         .number = deadline, .place = place,
     };
+    pthread_testcancel();
     ask(&note, NULL, NULL);
     result = __real_pthread_mutex_unlock(mutex);
     if (result != 0)
@@ -1038,8 +1039,7 @@ static int wait_for_condition(pthread_cond_t *condition, pthread_mutex_t *mutex,
     } while (answer.code == 'i');
     while ((result = __real_pthread_mutex_trylock(mutex)) == EBUSY)
         tell('b', mine);
-    if (answer.code == 'x')
-        pthread_testcancel();
+    pthread_testcancel();
     return answer.code == 't' ? ETIMEDOUT : result;
 }
 
@@ -1273,9 +1273,9 @@ static int join(pthread_t thread, void **value, int64_t deadline, int flags, uin
     struct note note = { .operation = 'j', .flags = flags, .thing = number, .number = deadline, .place = place };
     struct answer answer;
     do {
+        pthread_testcancel();
         answer = ask(&note, NULL, NULL);
-        if (answer.code == 'x')
-            pthread_testcancel();
+        pthread_testcancel();
     } while (answer.code == 'i');
     if (answer.code == 't')
         return result = ETIMEDOUT;
@@ -1384,8 +1384,7 @@ static pid_t wait_for_child(pid_t which, int *status, int options, struct rusage
         struct answer answer = say('j', flags, 0, (uint64_t) (int64_t) which, FOR_EVER, place);
         if (answer.code == 'n')
             return 0;
-        if (answer.code == 'x')
-            pthread_testcancel();
+        pthread_testcancel();
         if (answer.code == 'i') {
             if (!ends_the_wait(answer))
                 continue;
@@ -2054,6 +2053,7 @@ EXPORT int __wrap_main(int argc, char **argv, char **envp)
     written = __real_mmap(NULL, sizeof *written, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (written == MAP_FAILED)
         refuse("mmap");
+    unsetenv("PYTHONPATH");     /* the sandbox's way to bring shims to Python */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     struct task first = { 0 };
     find_stack(&first);

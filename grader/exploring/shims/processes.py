@@ -56,7 +56,6 @@ _ALL_SIGNALS = [int(number) for number in signal.valid_signals()]
 _select = select.select
 _Mmap = mmap.mmap
 _pack_into, _unpack_from = struct.pack_into, struct.unpack_from
-_start_new_thread = threading._start_new_thread  # type: ignore[attr-defined]
 
 
 class Me:
