@@ -15,7 +15,8 @@ def spots(source: str, **others: str) -> list[str]:
     sources = Sources(files, "/lab")
     found = [spot for code in sources.spots.values() for spot in code.values() if spot.file == "a.py"]
     return sorted(
-        {f"{spot.line} {spot.op} {spot.shown}" for spot in found}, key=lambda each: int(each.split()[0])
+        {f"{spot.line} {spot.op} {spot.shown}" for spot in found},
+        key=lambda each: (int(each.split()[0]), each),
     )
 
 
