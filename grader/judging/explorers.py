@@ -27,7 +27,8 @@ from grader.running.process import Outcome, Program
 from grader.running.sandbox import SandboxError
 
 _AHEAD = 1
-"""Programs that start while another one is looked at"""
+"""Programs that start while another one is looked at. No thread does that: a sandbox dies with the thread that
+started it (PR_SET_PDEATHSIG in prctl(2))."""
 _LATE_S = 0.3
 """How long a program that sleeps may still take to come to its point"""
 _LOOKS = 3
@@ -251,7 +252,10 @@ class _Exploration:
             setup.signals, from_start=setup.after is None, calls=self._followed.calls,
             files=self._followed.files, target=point,
         )  # fmt: skip
-        recipe = replace(prepared.recipe, probe=(*prepared.recipe.probe, *probe))
+        limits = prepared.recipe.limits
+        # Under a root grader all programs that run at once are one user's, and their processes are counted together.
+        limits = msgspec.structs.replace(limits, processes=limits.processes * (_AHEAD + 1))
+        recipe = replace(prepared.recipe, limits=limits, probe=(*prepared.recipe.probe, *probe))
         program = self._bench.launch(
             setup.argv, stdin=setup.stdin, within=setup.within, files=setup.files,
             prepared=replace(prepared, recipe=recipe),

@@ -363,6 +363,24 @@ def test_children_have_no_points(signal_points: Points) -> None:
 
 
 @pytest.mark.usefixtures("full")
+def test_programs_that_run_at_once_do_not_share_their_limit_of_processes(signal_points: Points) -> None:
+    source = """\
+        import os, signal, sys
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        for _ in range(40):
+            if os.fork() == 0:
+                signal.pause()
+        print("ready", flush=True)
+        for line in sys.stdin:
+            print(line, end="", flush=True)
+    """
+    explored = signal_points(source)(
+        "victim", signal=USR1, after=lambda server: server.send("x\n"), promise=lambda server: server.settle()
+    )
+    assert explored.tried > 2
+
+
+@pytest.mark.usefixtures("full")
 def test_the_shim_takes_no_descriptor_and_leaves_no_name_behind(signal_points: Points) -> None:
     source = """\
         import os, signal, sys
