@@ -67,7 +67,7 @@ class Task:
 
     __slots__ = (
         "baton", "daemon", "deadline", "ended", "gate", "holds", "id", "ident", "name", "other", "pending",
-        "seen", "sleeping", "spins", "trouble", "waits", "yielded",
+        "seen", "sleeping", "spins", "thread", "trouble", "waits", "yielded",
     )  # fmt: skip
 
     def __init__(self, number: int, name: str, daemon: bool = False):
@@ -92,6 +92,8 @@ class Task:
         self.trouble: BaseException | None = None
         """Raised by a signal handler while it was waiting"""
         self.ended = False
+        self.thread: Any = None
+        """The `threading.Thread`, where there is one"""
 
 
 class World:
@@ -123,10 +125,13 @@ class World:
         self.moments = self.length = self.changes = 0
         self.steps: list[tuple[Any, ...]] = []
         self.escaped = ""
+        self.made = 0
+        """Objects for threads"""
         self.handled = 0
         """Calls of signal handlers"""
         self.alarmed = False
         self._solo = 0
+        self._dying: Any = None
         self._numbers: dict[tuple[str, str], int] = {}
         self._pendings: dict[tuple[int, str, bool], Pending] = {}
         self._tracers: dict[CodeType, Callable[..., Any]] = {}
@@ -185,7 +190,14 @@ class World:
                 me.trouble = trouble
                 me.gate = None
             else:
+                self._bury()
                 return
+
+    def _bury(self) -> None:
+        """Wait until a thread that has ended is really gone: what it still frees would come at any moment."""
+        if self._dying is not None:
+            dying, self._dying = self._dying, None
+            _thread_join(dying)
 
     def _choose(self) -> Task:
         while True:
@@ -313,6 +325,7 @@ class World:
         task.ident = _get_ident()
         arrived.release()
         task.baton.acquire()
+        self._bury()
         if not _MONITORING:
             _settrace(self.tracer)
 
@@ -330,6 +343,7 @@ class World:
             self._finish("ended", "")
         chosen = self._choose()
         self.current = chosen
+        self._dying = me.thread
         chosen.baton.release()
 
     def check_watch(self) -> None:
@@ -836,14 +850,23 @@ class _Started:
         """Nothing here outlives a fork."""
 
 
-_thread_init, _thread_start, _thread_delete = (
-    threading.Thread.__init__, threading.Thread.start, threading.Thread._delete,  # type: ignore[attr-defined]
+_thread_init, _thread_start, _thread_join = (
+    threading.Thread.__init__, threading.Thread.start, threading.Thread.join,
 )  # fmt: skip
+_thread_delete = threading.Thread._delete  # type: ignore[attr-defined]
 
 
 def _init(self: Any, *arguments: Any, **more: Any) -> None:
     _thread_init(self, *arguments, **more)
     self._started = _Started()
+    here = _Holder.world
+    here.made += 1
+    self._number = here.made
+
+
+def _hash(self: Any) -> int:
+    """Not an address: the order of a set of threads is the same in each run then."""
+    return int(getattr(self, "_number", 0))
 
 
 def _start(self: Any) -> None:
@@ -854,6 +877,7 @@ def _start(self: Any) -> None:
         return
     here.turn(me, "")
     task = here.make(_label(self), self.daemon)
+    task.thread = self
     self._started.task = task
     try:
         _thread_start(self)
@@ -1112,6 +1136,7 @@ def install() -> None:
         }),
         (threading.Thread, {
             "__init__": _init, "start": _start, "join": _join, "is_alive": _is_alive, "_delete": _delete,
+            "__hash__": _hash,
         }),
         (_thread, {
             "allocate_lock": _allocate, "allocate": _allocate, "LockType": Lock, "lock": Lock,
