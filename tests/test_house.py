@@ -69,9 +69,11 @@ def test_imports_go_down_only() -> None:
 
 
 def test_notebooks_are_read_without_nbformat() -> None:
-    """Its import alone takes longer than a whole check."""
+    """Its import alone takes longer than a whole check. Inside nbgrader it is there in any case."""
     guilty = [_name(path) for path in PACKAGE if any(n.split(".")[0] == "nbformat" for n in _imports(path))]
-    assert not guilty
+    assert set(guilty) == {"grader/jupyter/exporter.py", "grader/jupyter/preprocessors.py"}
+    code = "import sys, grader.cli, grader.jupyter.magics, grader.jupyter.instructing; assert 'nbformat' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_every_module_says_what_it_is_for() -> None:
@@ -140,6 +142,8 @@ def test_documents_name_what_exists(path: Path) -> None:
     for name, rest in re.findall(r"(?<![./\w-])proclab ([a-z]+)\b([^\n`|#]*)", typed):
         command = cli.commands.get(name)
         assert command is not None, f"there is no command 'proclab {name}'"
+        if isinstance(command, click.Group):
+            command = command.commands.get((rest.split() or [""])[0], command)
         known = {opt for each in command.params if isinstance(each, click.Option) for opt in each.opts}
         unknown = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", rest)) - known - {"-h", "--help"}
         assert not unknown, f"'proclab {name}' has no option {', '.join(unknown)}"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,36 +66,33 @@ class Jupyter:
             "HOME": str(folder), "PYTHONPATH": str(ROOT), "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "JUPYTER_CONFIG_DIR": str(folder / ".jupyter"), "JUPYTER_RUNTIME_DIR": str(folder / ".runtime"),
         }  # fmt: skip
-        self._log = (folder / "server.log").open("w")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.token=", "--ServerApp.password=",
              "--ServerApp.port=0", "--ServerApp.ip=127.0.0.1", "--allow-root",
              "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
-            cwd=folder, env=environment, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
+            cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
         )  # fmt: skip
-        try:
-            self.url = self._address(folder)
-        except BaseException:
-            self.close()
-            raise
-
-    def _address(self, folder: Path) -> str:
-        """The address is in a file that the server writes once it listens."""
-        deadline = time.monotonic() + PATIENCE_MS / 1000
-        while time.monotonic() < deadline and self._process.poll() is None:
-            for path in (folder / ".runtime").glob("jpserver-*.json"):
-                with contextlib.suppress(ValueError, KeyError, OSError):  # half written, or not yet listening
-                    url = str(json.loads(path.read_text())["url"])
-                    with urllib.request.urlopen(f"{url}api", timeout=60):
-                        return url
-            time.sleep(0.1)  # nobody tells us when a file appears; bounded by the deadline
-        raise AssertionError((folder / "server.log").read_text())
+        said = []
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            said.append(line)
+            found = re.search(r"(http://127\.0\.0\.1:\d+/)lab$", line.strip())
+            if found:
+                self.url = found.group(1)
+                break
+        else:
+            raise AssertionError("".join(said))
+        self._drain = threading.Thread(target=self._process.stdout.read)
+        self._drain.start()
 
     def close(self) -> None:
         """End the server and its kernels."""
         self._process.terminate()
         self._process.wait(timeout=60)
-        self._log.close()
+        self._drain.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 @pytest.fixture
