@@ -134,6 +134,8 @@ def test_what_does_not_compile_has_none() -> None:
 
 def test_knows_what_a_line_assigns() -> None:
     source = "import threading\na.not_empty = threading.Condition(\n    lock)\nforks = [Lock() for _ in x]\n"
+    source += "self.free, self.limit, self.filled = Semaphore(n), 3, Semaphore(0)\n"
     sources = Sources({"/lab/a.py": source.encode()}, "/lab")
-    assert sources.targets["/lab/a.py", 2] == sources.targets["/lab/a.py", 3] == "not_empty"
-    assert sources.targets["/lab/a.py", 4] == "forks"
+    assert sources.targets["/lab/a.py", 2] == sources.targets["/lab/a.py", 3] == ("not_empty",)
+    assert sources.targets["/lab/a.py", 4] == ("forks",)
+    assert sources.targets["/lab/a.py", 5] == ("free", "filled")

@@ -102,8 +102,8 @@ class Sources:
         self.spots: dict[CodeType, dict[int, Spot]] = {}
         self.names: dict[str, str] = {}
         """Short names of the files that the program's code comes from"""
-        self.targets: dict[tuple[str, int], str] = {}
-        """What a line of a file assigns to: names for the locks that are made there"""
+        self.targets: dict[tuple[str, int], tuple[str, ...]] = {}
+        """What a line of a file assigns to, in the order of its calls: names for the locks that are made there"""
         trees = {}
         for path, text in texts.items():
             try:
@@ -170,13 +170,21 @@ def _survey(tree: ast.Module, code: CodeType, known: _Names) -> None:
     known.stored.update(name for name, times in seen.items() if times > 1 and name in shared)
 
 
-def _targets(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Each line of a statement that assigns, with the last name of its target."""
+def _targets(tree: ast.Module) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Each line of a statement that assigns, with the last names of its targets."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            target, value = node.targets[0] if isinstance(node, ast.Assign) else node.target, node.value
+            names: tuple[str, ...] = (_last(target),)
+            if (
+                isinstance(target, ast.Tuple)
+                and isinstance(value, ast.Tuple)
+                and len(target.elts) == len(value.elts)
+            ):
+                pairs = zip(target.elts, value.elts, strict=True)
+                names = tuple(_last(name) for name, made in pairs if isinstance(made, ast.Call)) or ("",)
             for line in range(node.lineno, (node.end_lineno or node.lineno) + 1):
-                yield line, _last(target)
+                yield line, names
 
 
 def _last(node: ast.AST) -> str:

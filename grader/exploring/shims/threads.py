@@ -67,7 +67,7 @@ class Task:
 
     __slots__ = (
         "baton", "daemon", "deadline", "ended", "gate", "holds", "id", "ident", "name", "other", "pending",
-        "seen", "sleeping", "spins", "thread", "trouble", "waits", "yielded",
+        "seen", "signals", "sleeping", "spins", "thread", "trouble", "waits", "yielded",
     )  # fmt: skip
 
     def __init__(self, number: int, name: str, daemon: bool = False):
@@ -89,6 +89,8 @@ class Task:
         """Locks, in the order of their acquisition"""
         self.spins: dict[object, int] = {}
         self.seen = self.yielded = -1
+        self.signals: list[int] = []
+        """Sent to it by other threads and not handled yet; only the main one has handlers"""
         self.trouble: BaseException | None = None
         """Raised by a signal handler while it was waiting"""
         self.ended = False
@@ -133,6 +135,8 @@ class World:
         self._solo = 0
         self._dying: Any = None
         self._numbers: dict[tuple[str, str], int] = {}
+        self._made_at: dict[tuple[str, int], int] = {}
+        """How many primitives each line has made"""
         self._pendings: dict[tuple[int, str, bool], Pending] = {}
         self._tracers: dict[CodeType, Callable[..., Any]] = {}
 
@@ -170,11 +174,26 @@ class World:
             if not sleeping and not gate():
                 self.note(me, waits[0], waits[1], other=other, blocks=True)
         self.hand_over(me)
+        while me.signals:
+            me.gate = me.deadline = None
+            self._handle(me)
+            if gate is None or gate():
+                break
+            me.pending = pending
+            me.gate, me.deadline, me.waits, me.other, me.sleeping = gate, deadline, waits, other, sleeping
+            self.hand_over(me)
         me.gate = me.deadline = None
         me.yielded = -1
         if me.trouble is not None:
             trouble, me.trouble = me.trouble, None
             raise trouble
+
+    def _handle(self, me: Task) -> None:
+        """Run the handlers of signals that another thread has sent: they run in the main thread."""
+        number = me.signals.pop(0)
+        handler = signal.getsignal(number)
+        if callable(handler):
+            handler(number, sys._getframe(2))
 
     def hand_over(self, me: Task) -> None:
         """Let the strategy choose; wait until it has chosen this task."""
@@ -208,7 +227,7 @@ class World:
                 gate = task.gate
                 if gate is None:
                     (lazy if task.yielded == self.changes else ready).append(task)
-                elif gate():
+                elif gate() or task.signals:
                     ready.append(task)
                 elif task.deadline is not None:
                     timed = True
@@ -395,7 +414,11 @@ class World:
             frame = frame.f_back
         target = ""
         if frame is not None:
-            target = self.sources.targets.get((frame.f_code.co_filename, frame.f_lineno), "")
+            line = (frame.f_code.co_filename, frame.f_lineno)
+            targets = self.sources.targets.get(line, ("",))
+            target = targets[self._made_at.get(line, 0) % len(targets)]
+            if not inner:
+                self._made_at[line] = self._made_at.get(line, 0) + 1
         target = ".".join(word for word in (target, inner) if word)
         number = self._numbers[kind, target] = self._numbers.get((kind, target), 0) + 1
         if target and number == 1:
@@ -1095,6 +1118,40 @@ def _handle(number: int, handler: Any) -> Any:
     return getattr(before, "__wrapped__", before)
 
 
+def _kill(pid: int, number: int) -> None:
+    """`os.kill`: a signal to oneself is handled when the main thread has its turn."""
+    if pid != os.getpid() or not _sent(number):
+        _os_kill(pid, number)
+
+
+def _raise_signal(number: int) -> None:
+    if not _sent(number):
+        _signal_raise(number)
+
+
+def _pthread_kill(ident: int, number: int) -> None:
+    if ident != _Holder.world.tasks[0].ident or not _sent(number):
+        _signal_pthread_kill(ident, number)
+
+
+def _sent(number: int) -> bool:
+    """Leave a signal with the main thread, where another one sends it and Python has a handler for it."""
+    here = _Holder.world
+    me = here.me()
+    if me is None or me.id == 0 or not callable(signal.getsignal(number)):
+        return False
+    if number in signal.pthread_sigmask(signal.SIG_BLOCK, []):
+        return False  # it stays pending, as it would
+    here.turn(me, "a signal")
+    here.tasks[0].signals.append(number)
+    here.changes += 1
+    here.note(me, "signal")
+    return True
+
+
+_os_kill, _signal_raise, _signal_pthread_kill = os.kill, signal.raise_signal, signal.pthread_kill
+
+
 def _alarm(name: str) -> Callable[..., Any]:
     real = getattr(signal, name)
 
@@ -1147,11 +1204,12 @@ def install() -> None:
         (select, {"select": _select}),
         (signal, {
             "sigwait": _sigwait, "pause": _pause, "signal": _handle, "alarm": _alarm("alarm"),
-            "setitimer": _alarm("setitimer"),
+            "setitimer": _alarm("setitimer"), "raise_signal": _raise_signal, "pthread_kill": _pthread_kill,
         }),
         (time, {name: _clock(name) for name in ("time", "monotonic", "perf_counter")}),
         (time, {f"{name}_ns": _clock_ns(name) for name in ("time", "monotonic", "perf_counter")}),
-        (os, {"pipe": _pipe, "read": _read, "write": _write, "close": _close, "dup": _dup, "urandom": _bytes}),
+        (os, {"pipe": _pipe, "read": _read, "write": _write, "close": _close, "dup": _dup}),
+        (os, {"urandom": _bytes, "kill": _kill}),
         (random, {"_urandom": _bytes}),
     ]  # fmt: skip
     for owner, values in replacements:
