@@ -282,12 +282,10 @@ static void sweep(void)
    client that is told so may never see the last line that was written to it */
 static void discard(struct session *session)
 {
-    // BEGIN SOLUTION
     char unwanted[16 * MOST_LINE];
     if (recv(session->descriptor, unwanted, sizeof unwanted, MSG_DONTWAIT) == -1) {
         /* there is nothing, or nobody */
     }
-    // END SOLUTION
 }
 
 /* Write what the kernel takes of what waits for a client */
@@ -390,12 +388,10 @@ static void welcome(int listener)
 /* The command of a line is `word`: what follows it, "" where nothing does; NULL if it is another command */
 static const char *after(const char *line, const char *word)
 {
-    // BEGIN SOLUTION
     size_t length = strlen(word);
     if (strncmp(line, word, length) != 0 || (line[length] != ' ' && line[length] != '\0'))
         return NULL;
     return line + length + (line[length] == ' ');
-    // END SOLUTION
 }
 
 /* Give a session its name, and say how that went */
@@ -422,7 +418,6 @@ static void rename_session(struct session *session, const char *name)
 /* Answer with the sum of some integers: each of them has 64 bits, and so has the total */
 static void tell_sum(struct session *session, const char *words)
 {
-    // BEGIN SOLUTION
     __int128 total = 0;         /* 4096 bytes hold at most 2048 numbers */
     int numbers = 0;
     for (;;) {
@@ -444,7 +439,6 @@ static void tell_sum(struct session *session, const char *words)
         tell(session, "error sum takes integers of 64 bits");
     else
         tell(session, "= %lld", (long long) total);
-    // END SOLUTION
 }
 
 static int by_name(const void *one, const void *other)
@@ -455,7 +449,6 @@ static int by_name(const void *one, const void *other)
 /* Answer with the names of all sessions, sorted */
 static void tell_names(struct session *session)
 {
-    // BEGIN SOLUTION
     char **names = demand(malloc((count + 1) * sizeof *names));
     size_t known = 0, length = 1;
     for (size_t i = 0; i < count; i++) {
@@ -472,7 +465,6 @@ static void tell_names(struct session *session)
     tell(session, "%s", line);
     free(line);
     free(names);
-    // END SOLUTION
 }
 
 /* Do what a client's line asks for, and answer it */

@@ -60,13 +60,11 @@ def lines_of(received):
 
 def total(words):
     """The sum of some words, all of them integers of 64 bits as it is one itself; None if that cannot be."""
-    ### BEGIN SOLUTION
     if not words or not all(re.fullmatch(r"[+-]?[0-9]+", word) for word in words):
         return None
     numbers = [int(word) for word in words]
     fits = all(-(2**63) <= number < 2**63 for number in [*numbers, sum(numbers)])
     return sum(numbers) if fits else None
-    ### END SOLUTION
 
 
 # ---------------------------------------------------------------- where clients and writers find the server
@@ -174,7 +172,10 @@ class Server:
         self.running = True
 
     def open(self, port, unix, fifo):
-        """Open all that is waited for, and say where the server can be reached. Raises Refused."""
+        """Open all that is waited for, and say where the server can be reached. Raises Refused.
+
+        `addresses` are in the order of the brief: 127.0.0.1:PORT, the socket's path, the FIFO's path if there is one.
+        """
         self.watch(signal_descriptor(), self.stop)
         ### BEGIN SOLUTION
         addresses = []
@@ -199,7 +200,10 @@ class Server:
         self.selector.register(descriptor, READ, step)
 
     def run(self):
-        """Wait for all descriptors together; take one step for each that is ready; and again."""
+        """Wait for all descriptors together; take one step for each that is ready; and again.
+
+        The selector gives back what a descriptor was registered with: a step to call with it, or a session.
+        """
         ### BEGIN SOLUTION
         while self.running:
             for key, events in self.selector.select():
@@ -327,12 +331,10 @@ class Server:
 
         A client that is told so may never see the last line that was written to it.
         """
-        ### BEGIN SOLUTION
         try:
             session.connection.recv(16 * PIECE, socket.MSG_DONTWAIT)
         except OSError:
             pass  # there is nothing, or nobody
-        ### END SOLUTION
 
     def say_goodbye(self, session):
         """Close a client's session once it has got all that is still to be written."""
