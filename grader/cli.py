@@ -393,7 +393,7 @@ def regrade(directory: Path, jobs: int | None, again: bool, progress: str, quiet
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE|DIR", type=click.Path(path_type=Path))
 @click.option("--reveal", is_flag=True, help="Also show commands and data of hidden checks.")
 @click.option(
     "--html",
@@ -403,16 +403,22 @@ def regrade(directory: Path, jobs: int | None, again: bool, progress: str, quiet
     help="Write it as a page of HTML that needs nothing else; - is standard output.",
 )
 def report(file: Path, reveal: bool, page: Path | None) -> None:
-    """Show a stored report.
+    """Show a stored report, or with a folder of results the class.
 
     \b
     Examples:
+      proclab report grades/pipeline
       proclab report grades/pipeline/reports/ada.json
       proclab report grades/pipeline/reports/ada.json --reveal
       proclab report grades/pipeline/reports/ada.json --html ada.html
     """
     from grader.reporting import html, store, text
 
+    if file.is_dir():
+        from grader.classroom import gradebook
+
+        gradebook.show(gradebook.read(file), sys.stdout)
+        return
     found = store.read(file)
     if page is None:
         _show(text.render(found, width=_width(), reveal=reveal))
@@ -421,6 +427,78 @@ def report(file: Path, reveal: bool, page: Path | None) -> None:
     else:
         store.replace(page, html.page(found, reveal=reveal).encode())
         click.echo(f"wrote {page}")
+
+
+@cli.command()
+@click.argument(
+    "wanted",
+    metavar="FORMAT",
+    type=click.Choice(
+        ["gradescope", "classroom50", "prairielearn", "junit", "actions", "markdown", "canvas", "figures"]
+    ),
+)
+@click.argument("source", metavar="REPORT|DIR", type=click.Path(path_type=Path, allow_dash=True))
+@click.option(
+    "-o", "--out", metavar="OUT", type=click.Path(path_type=Path, allow_dash=True), help="Where it goes."
+)
+@click.option(
+    "--hidden-checks",
+    type=click.Choice(["visible", "after_due_date", "after_published", "hidden"]),
+    default="after_due_date",
+    show_default=True,
+    help="gradescope: when students see hidden checks (and, before that, no total).",
+)
+@click.option(
+    "--gradebook",
+    metavar="CSV",
+    type=click.Path(path_type=Path),
+    help="canvas: the gradebook as Canvas exports it.",
+)
+@click.option(
+    "--assignment", metavar="NAME", default="", help='canvas: the column, such as "Pipeline (12345)".'
+)
+@click.option("--submitted", metavar="TIME", default="", help="classroom50: the commit's date, ISO 8601.")
+def export(
+    wanted: str,
+    source: Path,
+    out: Path | None,
+    hidden_checks: str,
+    gradebook: Path | None,
+    assignment: str,
+    submitted: str,
+) -> None:
+    """Write reports in the formats of others.
+
+    \b
+    gradescope    results.json
+    classroom50   result.json; reads the environment that its runner sets
+    prairielearn  results.json
+    junit         JUnit XML, for Jenkins, GitLab, Artemis; a class is a suite for each student
+    actions       GitHub Actions: annotations, and a summary into $GITHUB_STEP_SUMMARY
+    markdown      the summary alone
+    canvas        CSV to be imported into the gradebook of Canvas
+    figures       the class in figures, as JSON
+
+    REPORT is DIR/reports/STUDENT.json, or what proclab check LAB --json prints; - is standard input. DIR is a
+    folder of results. OUT is a file, by default standard output; where a class has a file for each student it is a
+    folder, by default DIR/FORMAT. What students may not see of hidden checks is in none of them.
+
+    \b
+    Examples:
+      proclab export gradescope grades/pipeline/reports/ada.json -o results.json
+      proclab export canvas grades/pipeline --gradebook canvas.csv -o import.csv
+      proclab check pipeline --json | proclab export actions -
+    """
+    from grader.classroom import exporting
+
+    choice = exporting.Choice(
+        hidden_checks=hidden_checks, gradebook=gradebook, assignment=assignment, submitted=submitted
+    )
+    written = exporting.export(exporting.Format(wanted), source, out, choice, told=sys.stderr)
+    if len(written) > 1:
+        click.echo(f"wrote {len(written)} files to {written[0].parent}", err=True)
+    elif written:
+        click.echo(f"wrote {written[0]}", err=True)
 
 
 @cli.command()

@@ -52,7 +52,7 @@ COMMANDS = list(cli.cli.commands)
 def test_has_the_commands_that_the_brief_names() -> None:
     assert set(COMMANDS) == {
         "list", "start", "check", "explain", "grade", "regrade", "report", "release", "new", "build", "verify", "doctor",
-        "completion", "nbgrader",
+        "completion", "nbgrader", "export",
     }  # fmt: skip
 
 
@@ -212,6 +212,14 @@ def test_grades_a_class(run: Run, tmp_path: Path) -> None:
     assert sorted(os.listdir("grades/echo/reports")) == [
         f"{student}.{kind}" for student in ("ada", "bob", "nobody") for kind in ("html", "json", "txt")
     ]
+    status, again, _ = run("report", "grades/echo")
+    assert status == 0
+    assert again.strip() in out
+    status, _, err = run("export", "junit", "grades/echo", "-o", "junit.xml")
+    assert (status, err) == (0, "wrote junit.xml\n")
+    assert Path("junit.xml").read_text().count("<testsuite ") == 3
+    status, _, err = run("export", "gradescope", "grades/echo")
+    assert (status, err) == (0, "wrote 3 files to grades/echo/gradescope\n")
     status, out, _ = run("report", "grades/echo/reports/bob.json")
     assert status == 0
     assert out == Path("grades/echo/reports/bob.txt").read_text()

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from grader.classroom.ledger import History
 from grader.content import files
 from grader.model import CheckResult, Fault, Report, Verdict
 from grader.reporting import classes, html, store, text
@@ -171,6 +172,18 @@ def first_diagnosis(report: Report) -> str:
 
 
 # ---------------------------------------------------------------- for people
+
+
+def read(folder: Path) -> tuple[Report, ...]:
+    """The reports that count in a folder of results, without what was observed in runs.
+
+    :raises Fault: if it is none, or nobody has a report in it
+    """
+    with History(folder) as history:
+        found = tuple(classes.light(report) for _, report in history.reports())
+        if not found:
+            raise Fault("nobody has a report here", where=history.path, cure="proclab grade LAB SUBMISSIONS")
+        return found
 
 
 def show(reports: Sequence[Report], stream: IO[str]) -> None:

@@ -40,6 +40,15 @@ def read(path: Path) -> Report:
     except OSError as error:
         cure = "name a file that proclab grade wrote: DIR/reports/STUDENT.json"
         raise Fault(error.strerror or str(error), where=path, cure=cure) from error
+    return decode(data, path)
+
+
+def decode(data: bytes, path: Path) -> Report:
+    """A report from its bytes.
+
+    :param path: where they come from, for messages
+    :raises Fault: if they are none, or another version wrote them
+    """
     again = "grade the submission again: proclab grade LAB SUBMISSION"
     try:
         version = msgspec.json.decode(data, type=_Head).format_version
