@@ -130,6 +130,7 @@ def with_processes(buffer, calls):
     children = []
 
     def stop(*_):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         for child in children:
             os.kill(child, signal.SIGKILL)
         for child in children:

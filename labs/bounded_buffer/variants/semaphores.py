@@ -97,6 +97,7 @@ def work(options, buffer, make, stop):
     buffer.close()
     for each in takers:
         each.join()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 
 
 def with_threads(options):
@@ -111,6 +112,7 @@ def with_processes(options):
         return multiprocessing.Process(target=in_child, args=call)
 
     def stop(workers):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         for each in workers:
             each.terminate()
         for each in workers:

@@ -3,8 +3,8 @@
 Still right: put hands its item to the get that has waited longest, and wakes that one alone; only where none waits the
 item goes into the circle. A get that finds an item takes it, and lets the oldest waiting put fill the place. So nobody is
 woken in vain, and close wakes the waiters one by one. Processes have two plain conditions with wait_for instead, and the
-array and the numbers of multiprocessing. SIGTERM is awaited by a thread of its own, in the first process: with sigwait
-there is no handler that could come at a bad moment.
+array and the numbers of multiprocessing. With threads SIGTERM is awaited by one of them: with sigwait there is no handler
+that could come at a bad moment. With processes a handler closes the buffer; it comes only while producers are joined.
 """
 
 import argparse
@@ -144,6 +144,11 @@ def close_at_sigterm(buffer):
     buffer.close()
 
 
+def close_once(buffer):
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    buffer.close()
+
+
 def natural(text):
     return int(text) if int(text) >= 0 else int("negative")
 
@@ -171,9 +176,14 @@ def main():
     consumers = [make(target=consume, args=(buffer, n)) for n in range(given.consumers)]
     for each in consumers + producers:
         each.start()
-    threading.Thread(target=close_at_sigterm, args=(buffer,), daemon=True).start()  # after the last fork
+    if given.processes:
+        signal.signal(signal.SIGTERM, lambda *_: close_once(buffer))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    else:
+        threading.Thread(target=close_at_sigterm, args=(buffer,), daemon=True).start()
     for each in producers:
         each.join()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     buffer.close()
     for each in consumers:
         each.join()
