@@ -198,6 +198,8 @@ class Run:
         """The different steps of the present window"""
         self._rounds = 0
         self.steps: list[Entry] = []
+        self.delays: list[tuple[int, int]] = []
+        """Forced delays: how many steps there were before, and the task that had to stand back"""
         self.texts: dict[Key, str] = {}
         """Things that told their own name"""
         self.uses: dict[Key, set[tuple[object, bool]]] = {}
@@ -212,6 +214,7 @@ class Run:
 
     def go(self) -> tuple[Came, str]:
         """Let it run to its end, and say what that was."""
+        stood_back: list[int] = getattr(self._strategy.inner, "stood_back", [])
         try:
             self._admit(self._first, 0, None)
             while True:
@@ -224,6 +227,8 @@ class Run:
                     return Came.DEADLOCK, ""
                 self._count(ready)
                 number = self._strategy.choose([task.pending for task in ready])
+                if len(stood_back) > len(self.delays):
+                    self.delays.append((len(self.steps), stood_back[-1]))
                 self._let(self.tasks[number])
         except Over as over:
             return over.came, over.detail

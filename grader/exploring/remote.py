@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from grader.exploring.controller import Key, Kind, Over, Run, State, Task, channel
+from grader.exploring.controller import Entry, Key, Kind, Over, Run, State, Task, channel
 from grader.exploring.naming import Catalogue, Names, Source, Told
 from grader.exploring.schedules import Budget, Came, Job, Op, Step, Trace, Waiting
 from grader.model import Language, Leftover, Level, SourceFile
@@ -278,8 +278,9 @@ class Remote:
             detail = f"ended before by a signal: {', '.join(crashed)}" if crashed else detail
         if len(out) > OUTPUT or len(err) > OUTPUT:
             came = Came.FLOODED
+        steps, delays = _without_constants(run)
         catalogue = Catalogue(self._names, run.uses, run.texts)
-        for _, _, key, _, _, _, _ in run.steps:
+        for _, _, key, _, _, _, _ in steps:
             catalogue[key]
         return Trace(
             came,
@@ -298,8 +299,9 @@ class Remote:
             ),
             steps=tuple(
                 Step(task, op, catalogue[key], self._names.place(place), woke, other, blocks)
-                for task, op, key, place, woke, other, blocks in run.steps
+                for task, op, key, place, woke, other, blocks in steps
             ),
+            delays=delays,
             detail=detail,
             left=left,
         )
@@ -332,6 +334,17 @@ class Remote:
             owner[0] if owner is not None else None,
             tuple(catalogue[each] for each in task.holds),
         )
+
+
+def _without_constants(run: Run) -> tuple[list[Entry], tuple[tuple[int, int], ...]]:
+    """The steps but those that read what nobody writes, which is no part of a story; and the delays among them."""
+    written = {key for _, op, key, _, _, _, _ in run.steps if op is Op.WRITE}
+    kept, before = [], [0]
+    for step in run.steps:
+        if step[1] is not Op.READ or step[2] in written or step[2][0] != Kind.MEMORY:
+            kept.append(step)
+        before.append(len(kept))
+    return kept, tuple((before[index], task) for index, task in run.delays if run.steps)
 
 
 _BLOCKED = {

@@ -118,7 +118,8 @@ class Instrumented:
 
 
 _HOOKS = "proclab-hooks"
-_OBJECT_FLAGS = "-std=gnu17 -O1 -g -pthread -fno-pie -U_FORTIFY_SOURCE -w"
+_OBJECT_FLAGS = "-std=gnu17 -O0 -g -pthread -fno-pie -U_FORTIFY_SOURCE -w"
+"""Not optimised: each access is where the student wrote it, and no loop keeps a shared variable in a register"""
 
 
 def instrumented(prepared: Prepared, hooks: bytes, *, jumps: bool = False) -> Instrumented:

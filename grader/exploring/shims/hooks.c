@@ -1848,6 +1848,7 @@ WRAP(int, msgctl, (int queue, int command, struct msqid_ds *data))
 
 static struct original { char folder; char name[256]; struct stat status; } originals[256];
 static int original_count;
+enum { LARGEST_FILE = 2 << 20 }; /* a small set-up that writes more is ended, and tells so by what it wrote */
 static bool touched;            /* a run has changed a file that was there before */
 
 static char report[8192];
@@ -2005,6 +2006,8 @@ static int serve(int control, int *argc, char ***argv)
                 }
                 *argv = words;
                 __real_close(control);
+                struct rlimit largest = { LARGEST_FILE, LARGEST_FILE };
+                setrlimit(RLIMIT_FSIZE, &largest);
                 setsid();
                 __real_dup2(given[1], 1);
                 __real_dup2(given[2], 2);

@@ -27,6 +27,7 @@ import io
 import mmap
 import os
 import random
+import resource
 import select
 import signal
 import stat
@@ -44,6 +45,8 @@ TIME = 13
 WRITES, GLOBAL, PROCESS, NO_WAIT, OTHER_GLOBAL = 1, 2, 4, 8, 16
 GO, TIME_OVER, INTERRUPTED, NONE, NO_CHILD = b"gtine"
 FOR_EVER = -1
+LARGEST_FILE = 2 * 2**20
+"""Bytes: a small set-up that writes more is ended, and tells so by what it wrote"""
 EPOCH_S, SINCE_BOOT_S = 1767225600, 1000
 PRELOADED = ("multiprocessing", "multiprocessing.shared_memory", "multiprocessing.sharedctypes", "argparse")
 
@@ -1277,6 +1280,7 @@ def run(entry: str, arguments: list[str], descriptors: tuple[int, int, int], cpu
     """Be the program."""
     os.setsid()
     os.sched_setaffinity(0, {cpu})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
     _dup2(descriptors[1], 1)
     _dup2(descriptors[2], 2)
     _close(descriptors[1])
@@ -1346,7 +1350,8 @@ def serve(entry: str, path: str) -> NoReturn:
         elif data[:1] == b"E":
             status = _end(child, data[1:2] == b"k")
             Modules.take()
-            control.send(f"{status} {int(files.touched)}\n".encode() + files.clean().encode()[:8000])
+            left = files.clean()
+            control.send(f"{status} {int(files.touched)}\n{left[:8000]}".encode())
         else:
             _exit(0)
 
