@@ -1,1 +1,1 @@
-"""What travels into a sandbox and steers a program there; each file stands alone, with the standard library."""
+"""What travels into sandboxes: each file knows only the standard library, or the C library, and its neighbours here."""
