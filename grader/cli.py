@@ -292,6 +292,7 @@ def _told(progress: str, quiet: bool, *, table: bool = True) -> Show:
     show_default=True,
     help="Which of several attempts of a student counts.",
 )
+@click.option("--one", is_flag=True, help="Each of SUBMISSIONS is one submission, whatever lies in it.")
 @click.option("--again", is_flag=True, help="Grade again what is unchanged since it was graded.")
 @click.option(
     "--prune", is_flag=True, help="Take those out of the results who handed in nothing in SUBMISSIONS."
@@ -312,6 +313,7 @@ def grade(
     select: str | None,
     out: Path | None,
     attempt: str,
+    one: bool,
     again: bool,
     prune: bool,
     force: bool,
@@ -342,7 +344,7 @@ def grade(
 
     lab = courses.load_lab(courses.find(), slug)
     workers = jobs or executor.cores()
-    wish = session.Wish(attempt=attempt, select=select, force=force, again=again, prune=prune)
+    wish = session.Wish(attempt=attempt, one=one, select=select, force=force, again=again, prune=prune)
     reports = session.grade(
         lab, submissions, out or Path("grades") / slug, wish,
         executor.Grading(lab, workers, select, force), _told(progress, quiet), jobs=workers,
@@ -502,19 +504,47 @@ def export(
 
 
 @cli.command()
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-def release(directory: Path) -> None:
-    """Write what students get into DIR: no solution, no hidden check, no mutant.
+@click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
+@click.option(
+    "--gradescope", metavar="LAB", shell_complete=_lab_names, help="An autograder zip for Gradescope."
+)
+@click.option(
+    "--classroom50", metavar="LAB", shell_complete=_lab_names, help="An autograder for Classroom 50."
+)
+def release(destination: Path, gradescope: str | None, classroom50: str | None) -> None:
+    """Write what students get into the folder DEST: no solution, no hidden check, no mutant.
+
+    In it is a workflow for GitHub Actions, which checks at every push the labs that were begun.
+
+    With --gradescope DEST is a zip archive to be uploaded as the autograder of LAB, with its hidden checks. With
+    --classroom50 it is a folder for CLASSROOM/autograders/ASSIGNMENT/. Classroom 50 publishes that, so
+    hidden checks are not in it.
 
     \b
-    Example:
+    Examples:
       proclab release ../ipc-course-2027
+      proclab release pipeline.zip --gradescope pipeline
+      proclab release ../classroom50/ipc/autograders/pipeline --classroom50 pipeline
     """
+    from grader.content import autograders
     from grader.content import release as releases
 
-    files = releases.release(courses.find(), directory)
-    click.echo(f"wrote {len(files)} files to {directory}")
-    click.echo(f"\nTry it as a student: cd {shlex.quote(str(directory))} && proclab list")
+    course = courses.find()
+    if gradescope and classroom50:
+        raise click.UsageError("--gradescope and --classroom50 write different things: name one of them")
+    if gradescope:
+        from grader.reporting import store
+
+        store.replace(destination, autograders.gradescope(course, gradescope))
+        click.echo(f"wrote {destination}: it holds hidden checks, so it is for Gradescope alone")
+        return
+    if classroom50:
+        files = autograders.classroom50(course, classroom50, destination)
+        click.echo(f"wrote {len(files)} files to {destination}: nothing in it is secret")
+        return
+    files = releases.release(course, destination)
+    click.echo(f"wrote {len(files)} files to {destination}")
+    click.echo(f"\nTry it as a student: cd {shlex.quote(str(destination))} && proclab list")
 
 
 @cli.group()

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -382,6 +383,19 @@ def test_releases_no_secret(run: Run, tmp_path: Path) -> None:
     assert "geheim" not in text
     assert "flush()  " not in text
     assert run("release", str(tmp_path / "out"))[0] == 2
+
+
+def test_writes_autograders_for_platforms(run: Run, tmp_path: Path) -> None:
+    status, out, _ = run("release", str(tmp_path / "echo.zip"), "--gradescope", "echo")
+    assert status == 0
+    assert "holds hidden checks" in out
+    assert "run_autograder" in zipfile.ZipFile(tmp_path / "echo.zip").namelist()
+    status, out, _ = run("release", str(tmp_path / "bundle"), "--classroom50", "echo")
+    assert status == 0
+    assert (tmp_path / "bundle" / "autograder.py").exists()
+    status, _, err = run("release", str(tmp_path / "x"), "--classroom50", "echo", "--gradescope", "echo")
+    assert status == 2
+    assert "name one of them" in err
 
 
 # ---------------------------------------------------------------- everybody

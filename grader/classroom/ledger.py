@@ -54,6 +54,7 @@ class Session(Value, frozen=True, kw_only=True, tag_field="kind", tag="session")
     select: str | None = None
     force: bool = False
     again: bool = False
+    one: bool = False
 
 
 class Done(Value, frozen=True, kw_only=True, tag_field="kind", tag="done"):

@@ -58,7 +58,7 @@ def regrade(
         assert session is not None, "it was there a moment ago, and nothing is ever taken out"
         for notice in ledger.notices:
             show.note(notice)
-        entries, kept = _entries(ledger, lab, session.attempt, show)
+        entries, kept = _entries(ledger, lab, session, show)
         asked = msgspec.structs.replace(
             session, command="regrade", lab_version=lab.version, again=again,
             submissions=tuple(ledger.index.submissions),
@@ -69,7 +69,7 @@ def regrade(
         return reports, found
 
 
-def _entries(ledger: Ledger, lab: Lab, attempt: str, show: Show) -> tuple[list[Entry], list[str]]:
+def _entries(ledger: Ledger, lab: Lab, session: Session, show: Show) -> tuple[list[Entry], list[str]]:
     """Those who are in the ledger and whose work is still there; and those whose is not."""
     paths = [Path(os.fsdecode(unquote_to_bytes(each))) for each in ledger.index.submissions]
     there = [path for path in paths if path.exists()]
@@ -83,7 +83,7 @@ def _entries(ledger: Ledger, lab: Lab, attempt: str, show: Show) -> tuple[list[E
             "all that was handed in is gone from where it was", where=paths[0] if paths else ledger.path,
             cure="put it back there, or grade it from where it is now: proclab grade LAB SUBMISSIONS -o DIR",
         )  # fmt: skip
-    found = roster.find(there, lab, attempt)
+    found = roster.find(there, lab, session.attempt, one=session.one)
     mine = set(ledger.index.students())
     entries = [entry for entry in found.entries if entry.student in mine and entry.fault is None]
     new = sorted({entry.student for entry in found.entries} - mine)

@@ -57,11 +57,12 @@ class Roster:
     notices: tuple[str, ...]
 
 
-def find(paths: Iterable[Path], lab: Lab, attempt: str = "newest") -> Roster:
+def find(paths: Iterable[Path], lab: Lab, attempt: str = "newest", *, one: bool = False) -> Roster:
     """Find the submissions in folders of submissions and in paths that are one themselves.
 
     :param attempt: which of several attempts of a student is taken: ``newest``, or with ``best`` all of them,
         the newest first
+    :param one: each path is one submission, whatever lies in it
     :raises Fault: for a path that is not there, or a folder in which nobody handed in anything
     """
     entries: list[Entry] = []
@@ -69,9 +70,9 @@ def find(paths: Iterable[Path], lab: Lab, attempt: str = "newest") -> Roster:
     for path in paths:
         if not path.exists():
             raise Fault("there is no such file or folder", where=path, cure="check the name")
-        if path.is_dir() and not _is_one(path, lab):
+        if path.is_dir() and not one and not _is_one(path, lab):
             entries += _children(path, lab, notices)
-        elif path.suffix.lower() == ".zip" and (found := _class_in(path, lab, notices)):
+        elif not one and path.suffix.lower() == ".zip" and (found := _class_in(path, lab, notices)):
             entries += found
         else:
             # A link that the instructor named is followed; one that lies among submissions is not.

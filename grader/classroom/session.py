@@ -42,6 +42,8 @@ class Wish:
     force: bool = False
     again: bool = False
     """Also what was graded before and is unchanged"""
+    one: bool = False
+    """Each path is one submission, whatever lies in it"""
     prune: bool = False
     """Forget students who are in the folder of results and handed in nothing now"""
 
@@ -65,12 +67,12 @@ def grade(
     """
     choose(lab, wish.select, hidden=True)
     paths = tuple(paths)
-    found = roster.find(paths, lab, wish.attempt)
+    found = roster.find(paths, lab, wish.attempt, one=wish.one)
     shelf = Shelf(folder)
     shelf.open()
     asked = Session(
         command="grade", lab=lab.slug, lab_version=lab.version, submissions=tuple(map(_named, paths)),
-        attempt=wish.attempt, select=wish.select, force=wish.force, again=wish.again,
+        attempt=wish.attempt, select=wish.select, force=wish.force, again=wish.again, one=wish.one,
     )  # fmt: skip
     with Ledger(folder) as ledger, ended_gently(), show:
         _same_lab(ledger, lab, folder)

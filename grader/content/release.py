@@ -35,6 +35,41 @@ To work in a notebook instead, open `notebooks/{first}.ipynb` in JupyterLab
 """
 
 
+WORKFLOW = ".github/workflows/proclab.yml"
+_WORKFLOW = """\
+# At every push: checks the labs that were begun. Faults stand at their lines, and the summary explains them.
+name: proclab
+on: [push, workflow_dispatch]
+permissions:
+  contents: read
+jobs:
+  check:
+    runs-on: ubuntu-latest
+    timeout-minutes: 30
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.12"
+      - name: Install
+        run: |
+          sudo apt-get update
+          sudo apt-get install --yes bubblewrap strace gcc make
+          # Ubuntu 24.04 refuses namespaces to programs without a profile.
+          sudo sysctl --write kernel.apparmor_restrict_unprivileged_userns=0 || true
+          python -m pip install --requirement requirements.txt
+      - name: Check
+        run: |
+          status=0
+          for lab in @LABS@; do
+            [ -e "$lab" ] || continue
+            proclab check "$lab" --json > "$RUNNER_TEMP/$lab.json" || status=1
+            proclab export actions "$RUNNER_TEMP/$lab.json"
+          done
+          exit "$status"
+"""
+
+
 def release(course: Course, destination: Path) -> tuple[Path, ...]:
     """Write the student release; gives the files that it holds.
 
@@ -88,6 +123,7 @@ def _contents(course: Course) -> dict[str, bytes]:
     other = f"        # or: start {first.slug} --language c" if len(first.files) > 1 else ""
     contents["README.md"] = _README.format(title=course.title, first=first.slug, other=other).encode()
     contents["requirements.txt"] = f"{_requirement()}\n".encode()
+    contents[WORKFLOW] = _WORKFLOW.replace("@LABS@", " ".join(course.slugs)).encode()
     return contents
 
 

@@ -42,14 +42,18 @@ def _folded(check: CheckResult) -> list[str]:
     longest = max((len(run) for run in re.findall("`+", words)), default=0)
     fence = "`" * max(3, longest + 1)  # nothing that a program wrote ends the block
     found = check.diagnosis
-    title = found.title if found is not None else check.verdict.value
+    title = f"{found.title} ({found.slug})" if found is not None else check.verdict.value
     return [
-        "", f"<details><summary><code>{check.name}</code> {_plain(title)}</summary>", "",
+        "", f"<details><summary><code>{check.name}</code> {_html(title)}</summary>", "",
         f"{fence}text", words, fence, "", "</details>",
     ]  # fmt: skip
 
 
+def _html(words: str) -> str:
+    """Text in an element of HTML, where nothing is Markdown."""
+    return visible(words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def _plain(words: str) -> str:
     """Text in which nothing is markup."""
-    shown = visible(words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@-])", r"\\\1", shown)
+    return re.sub(r"([\\`*_{}\[\]()#+!|~@-])", r"\\\1", _html(words))

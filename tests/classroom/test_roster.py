@@ -143,3 +143,10 @@ def test_refuses_an_empty_folder(lab: Lab, tmp_path: Path) -> None:
 def test_refuses_a_path_that_is_not_there(lab: Lab, tmp_path: Path) -> None:
     with pytest.raises(Fault, match="there is no such file or folder"):
         roster.find([tmp_path / "nowhere"], lab)
+
+
+def test_a_folder_is_one_submission_if_it_is_said_to_be(lab: Lab, tmp_path: Path) -> None:
+    """As a platform hands over what one student uploaded, in whatever folders."""
+    hand_in(tmp_path / "submission", work=RIGHT)
+    (entry,) = roster.find([tmp_path / "submission"], lab, one=True).entries
+    assert (entry.student, entry.path) == ("submission", tmp_path / "submission")

@@ -37,7 +37,7 @@ def test_a_release_holds_what_students_need_and_no_more(course: Course, tmp_path
     assert set(everything(tmp_path / "out")) == {
         "README.md", "labs/course.toml", "labs/echo/lab.toml", "labs/echo/brief.md", "labs/echo/checks.py",
         "notebooks/echo.ipynb", "skeletons/echo/echo.py", "skeletons/echo/README.md",
-        "requirements.txt",
+        "requirements.txt", ".github/workflows/proclab.yml",
     }  # fmt: skip
     assert sorted(written) == sorted(tmp_path / "out" / name for name in everything(tmp_path / "out"))
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
