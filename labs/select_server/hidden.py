@@ -93,7 +93,13 @@ def heard(server, ann, *hearers):
 
 
 def rests(server, slug, fact):
-    """The server comes to rest. If it has ended instead, the next request tells why."""
+    """The server comes to rest."""
+    rests_or_ends(server, slug, fact)
+    server.settle()  # if it has ended, this tells how
+
+
+def rests_or_ends(server, slug, fact):
+    """The server does not spin."""
     outcome = server.program.settle(within=1)
     assert outcome.name == "REACHED" or not server.program.alive, diagnose(slug, fact)
 
@@ -109,6 +115,12 @@ def test_finds_characters_in_the_stream(start):
         client = server.connect(UNIX)
         for request, answer in (("name ann", "ok"), ("who", "ann"), ("quit", "bye")):
             ask(server, client, request, answer)
+    client = server.connect(UNIX)
+    client.send("name ann\nquit\n")
+    said = client.rest_of()
+    assert said == "ok\nbye\n", diagnose(
+        "one-read-is-not-one-message", f"'name ann' and 'quit' came in one piece; the answer is {said!r}."
+    )
     server.split(
         "name žöfie\nwho\nquit\n", gives="ok\nžöfie\nbye\n", slug="character-cut-in-two", address=UNIX
     )
@@ -217,6 +229,7 @@ def test_drops_a_client_that_never_reads(start):
     ann, bob, carl = named(server, "ann", UNIX), named(server, "bob", UNIX), joined(server)
     heard(server, ann, bob, carl)
     carl.close()
+    rests(server, "spins-at-end-of-file", "A client has gone, and the server does not rest since.")
     eve, fay = joined(server, UNIX, reading=False), joined(server, reading=False)
     eve.send("name eve\n")
     fay.send("name fay\n")
@@ -302,7 +315,7 @@ def test_serves_more_clients_than_it_has_descriptors(start):
         if number % 50 == 0 and number < 1000:
             ask(server, clients[-1], "sum 1 2", "= 3")
         if number > 1000:
-            rests(
+            rests_or_ends(
                 server,
                 "spins-without-descriptors",
                 f"{number + 1} clients came, and the server does not rest.",
@@ -422,6 +435,11 @@ def test_refuses_a_living_server_s_socket(start):
         f"A server listens at {UNIX}. A second one, for the same path, wrote {second.out!r}.",
     )
     second.ended(status=1).says("^select_server")
+    rests(
+        first,
+        "spins-at-end-of-file",
+        "Somebody has looked whether the server lives, and it does not rest since.",
+    )
     assert first.exists(UNIX), diagnose(
         "foreign-file-removed", f"A second server was refused, and the first one's {UNIX} is gone."
     )
