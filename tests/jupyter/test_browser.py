@@ -147,8 +147,9 @@ def test_a_student_completes_a_lab_in_jupyterlab(
     sync_api.expect(page.locator("#fetched_assignments_list")).to_contain_text("echo")
     page.goto(f"{jupyter.url}lab/tree/echo/echo.ipynb")
     sync_api.expect(page.locator(".jp-Notebook")).to_be_visible()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
-    run_cell(page, "%load_ext grader")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    loaded = run_cell(page, "%load_ext grader")
+    sync_api.expect(loaded.locator(".jp-InputPrompt")).to_have_text("[1]:")
 
     write_program(page, HELD)
     checked = run_cell(page, "%check echo")
@@ -163,7 +164,6 @@ def test_a_student_completes_a_lab_in_jupyterlab(
     sync_api.expect(checked.locator(".jp-OutputArea")).not_to_contain_text("has read all input so far")
     sync_api.expect(checked.locator(".jp-OutputArea")).to_contain_text("2 of 2")
     shot(page, "right")
-    page.keyboard.press("Control+S")
 
     page.get_by_role("button", name="Validate").click()
     dialog = page.get_by_role("dialog")

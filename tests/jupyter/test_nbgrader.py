@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from courses import make
 from nbcourses import BRIEF, HELD, RIGHT, Book, cell, nbgrader, released
-from victims import ROOT
 
 from grader.content import course as courses
 from grader.content import notebook, restore
@@ -25,11 +24,6 @@ from grader.jupyter import instructing
 from grader.model import Lab
 
 pytestmark = [pytest.mark.usefixtures("full"), pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture(scope="module")
