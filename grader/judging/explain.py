@@ -397,4 +397,6 @@ def _sentence(text: str) -> str:
 
 
 def _cap(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """The beginning of a sentence; a program's name stays as it is."""
+    first = text.split(" ", 1)[0]
+    return text if "." in first.rstrip(".") or "[" in first else text[:1].upper() + text[1:]
