@@ -30,11 +30,13 @@ from typing import Self
 import msgspec
 
 from grader.model import Fault, Report, Value
+from grader.reporting.text import counted
 
 NAME = "ledger.jsonl"
 FORMAT = 1
 """Of the lines; a reader refuses those of a later proclab"""
 _HEAD = re.compile(rb'\{"format":(\d+),"length":(\d+),"sha256":"([0-9a-f]{64})","line":')
+_BEGINS = b'{"format":'
 _SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
@@ -124,6 +126,8 @@ class Index:
     """All reports of a student, oldest first"""
     damaged: list[int] = field(default_factory=list)
     """Numbers of lines that are not what they say"""
+    torn: int = 0
+    """Lines at the end that are not what they say"""
     end: int = 0
     """After the last good line"""
 
@@ -213,6 +217,17 @@ def _index(path: Path, descriptor: int) -> Index:
             found.damaged += bad  # good lines come after them, so this is no torn end
             bad.clear()
             found.end = offset
+        found.torn = len(bad)
+        if found.torn and not found.end:
+            file.seek(0)
+            begins = file.read(len(_BEGINS))
+            # Nothing is cut away from a file that somebody else may have put there.
+            if not (_BEGINS.startswith(begins) or not begins.strip(b"\0\n")):
+                raise Fault(
+                    "is no ledger of proclab",
+                    where=path,
+                    cure="move it away, or choose another folder with -o",
+                )
     return found
 
 
@@ -296,8 +311,8 @@ class Ledger(History):
                 os.ftruncate(self._descriptor, self.index.end)
                 self._sync()
                 self.notices.append(
-                    f"{self.path}: the last line was torn, as when the grader or the machine is switched off while it "
-                    "writes; it was cut away, and that submission is graded again"
+                    f"{self.path}: the end was torn, as when the machine is switched off while the grader writes; "
+                    f"{counted(self.index.torn, 'line')} cut away, and what stood there is graded again"
                 )
             for number in self.index.damaged:
                 self.notices.append(

@@ -218,6 +218,14 @@ def test_a_later_proclab_is_not_misread(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(whole), "nothing was cut"
 
 
+@pytest.mark.parametrize("data", [b"my notes\n", b'{"event":"begin"}\n'])
+def test_a_file_that_is_no_ledger_is_left_as_it_is(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "ledger.jsonl").write_bytes(data)
+    with pytest.raises(Fault, match="is no ledger of proclab"):
+        Ledger(tmp_path)
+    assert (tmp_path / "ledger.jsonl").read_bytes() == data
+
+
 # ---------------------------------------------------------------- a full disk
 
 FILLS = """

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from courses import echo, hand_in
+from courses import WRONG, echo, hand_in
 from reports import PASSED, report
 from victims import ROOT
 
@@ -251,6 +251,46 @@ def test_a_full_disk_stops_the_grading_and_loses_nothing(
     monkeypatch.undo()
     assert "1 of 2 submissions graded and kept" in said.getvalue()
     assert grade(lab, folder, out)[2] == ["bob"]
+
+
+LOOK = """
+import sys
+from pathlib import Path
+from grader.classroom.ledger import History
+with History(Path(sys.argv[1])) as history:
+    whole = history.path.stat().st_size == history.index.end and not history.index.damaged
+    print("whole" if whole else "torn", len(history.index.students()), "kept")
+"""
+
+
+@pytest.mark.usefixtures("full")
+@pytest.mark.parametrize(("pages", "full"), [(4, "ledger.jsonl"), (12, "reports/")])
+def test_a_real_class_on_a_disk_that_is_full(tmp_path: Path, pages: int, full: str) -> None:
+    """The folder of results is a file system of a few pages: too few for all lines, or only for what is made of them."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed")
+    course = echo(tmp_path / "course").root.parents[1]
+    folder, out = hand_in(tmp_path / "class", **{f"s{n}": WRONG for n in range(9)}), tmp_path / "out"
+    out.mkdir()
+    script = f"'{sys.executable}' -m grader grade echo '{folder}' -o '{out}' -j 1; echo status $?; "
+    script += f"'{sys.executable}' -c '{LOOK}' '{out}'"
+    done = subprocess.run(
+        ["bwrap", "--dev-bind", "/", "/", "--size", str(pages * 4096), "--tmpfs", str(out), "bash", "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PROCLAB_COURSE": str(course)},
+        capture_output=True, text=True, check=False, timeout=DEADLINE_S,
+    )  # fmt: skip
+    if done.stderr.startswith("bwrap: "):
+        pytest.skip(done.stderr.strip())
+    assert f"{out}/{full}" in done.stderr
+    assert re.search(r"cannot be written: No space left on device\ncure: .*make room", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "status 2\n" in done.stdout
+    kept = int(re.findall(r"whole (\d) kept", done.stdout)[0])
+    if full == "ledger.jsonl":
+        assert 0 < kept < 9
+        assert f"{kept} of 9 submissions graded and kept; the same command goes on from there" in done.stdout
+    else:
+        assert kept == 9
 
 
 # ---------------------------------------------------------------- killed, at every moment
