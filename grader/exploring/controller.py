@@ -589,7 +589,7 @@ class Run:
         elif op == "j" and key[0] == 1 and key[2]:
             child = self.tasks[key[2]].process
             if child.reaped and not child.said_so and result == 0:  # it was not ended by a signal either
-                raise Over(Came.ESCAPED, "a process ended without a word")
+                raise Over(Came.BROKEN, "a process ended without a word")
         elif op == "K":
             self._cancel(key[2])
         elif op == "d":
@@ -720,7 +720,7 @@ class Run:
                 data, ancillary = b"", []
                 break
         if len(data) < HEAD.size or chr(data[0]) != "h":
-            raise Over(Came.ESCAPED, "a task did not begin as it should")
+            raise Over(Came.BROKEN, "a task did not begin as it should")
         _, flags, _, _, _, _, _, inner = HEAD.unpack_from(data)
         task = Task(len(self.tasks), ours)
         task.name = data[HEAD.size :].decode(errors="replace")[:60]

@@ -7,6 +7,7 @@ of the program has a socket to the `controller` here. The server is started once
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import struct
@@ -30,6 +31,8 @@ PATIENCE_S = 8.0
 """How long a task may be silent; a step takes microseconds. Time that a loaded machine takes is not counted"""
 _SHIMS = Path(__file__).parent / "shims"
 _CONTROL = "control"
+_OURS = re.compile(rb'  File "%b/[^\n]*\n(?: {4}[^\n]*\n)*' % PROBE.encode())
+"""The shim's own frames in a traceback of the program's"""
 _START_S = 30.0
 
 
@@ -121,7 +124,7 @@ class _Watch:
         if not self._patience.over:
             return
         if dying:
-            raise Over(Came.ESCAPED, "a process goes on although it has left the grader's control")
+            raise Over(Came.BROKEN, "a process goes on although it has left the grader's control")
         ran = sum(task.ran_ns - self._ran.get(task.tid, 0) for task in glance.tasks) / 1e9
         if ran > self._server.patience_s / 4:
             raise Over(Came.SPUN)
@@ -240,7 +243,7 @@ class Remote:
                 status, touched, left = server.end(first is not None and first.process.ended > 0)
             except (OSError, ValueError) as error:
                 if came is Came.ENDED or came is Came.DEADLOCK:
-                    came, detail = Came.ESCAPED, f"it ended the server too: {error}"
+                    came, detail = Came.BROKEN, f"it ended the server too: {error}"
                 return self._trace(run, came, detail, 0, (), (out, err)), False
             sound = came in (Came.ENDED, Came.DEADLOCK, Came.LIVELOCK)
             return self._trace(run, came, detail, status, left, (out, err)), sound and not touched
@@ -261,6 +264,7 @@ class Remote:
         streams: tuple[int, int],
     ) -> Trace:
         out, err = (os.pread(stream, OUTPUT + 1, 0) for stream in streams)
+        err = _OURS.sub(b"", err)
         exited, by_signal = None, ""
         main = run.tasks[0].process if run.tasks else None
         if main is not None and main.ended and status and came in (Came.DEADLOCK, Came.LIVELOCK):
@@ -271,7 +275,7 @@ class Remote:
             else:
                 exited = os.WEXITSTATUS(status)
                 if not main.said_so:
-                    came, detail = Came.ESCAPED, "it ended without a word"
+                    came, detail = Came.BROKEN, "it ended without a word"
         labels = _labels(run.tasks)
         if came in (Came.DEADLOCK, Came.LIVELOCK):
             crashed = [labels[each.number] for each in run.processes if each.ended and not each.said_so]

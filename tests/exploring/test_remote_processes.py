@@ -181,3 +181,24 @@ sys.exit("bye")
         ]
     finally:
         runner.close()
+
+
+def test_a_traceback_shows_the_program_only() -> None:
+    runner = python_program("""
+from multiprocessing import Process, RawArray
+cells = RawArray("i", 2)
+def take(): return cells[7]
+child = Process(target=take)
+child.start()
+child.join()
+cells[8] = 1
+""")
+    try:
+        trace = runner.run((), "d")
+        assert (trace.came, trace.status) == (Came.ENDED, 1)
+        text = trace.err.decode()
+        assert "processes.py" not in text
+        assert text.count("IndexError: invalid index") == 2
+        assert text.count('File "/lab/victim.py", line ') == 2
+    finally:
+        runner.close()

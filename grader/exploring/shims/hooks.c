@@ -1425,7 +1425,9 @@ WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int options))
             errno = EINTR;
             return -1;
         }
-        return __real_waitid(P_PID, (id_t) answer.value, info, options & ~WNOHANG);
+        int outcome = __real_waitid(P_PID, (id_t) answer.value, info, options & ~WNOHANG);
+        result = outcome == 0 && info != NULL && info->si_code != CLD_EXITED;
+        return outcome;
     }
 }
 

@@ -1142,16 +1142,19 @@ class Modules:
 
     shared: _Mmap
     before: frozenset[str] = frozenset()
+    count = 0
 
     @classmethod
     def prepare(cls) -> None:
         """In the server, before the first run."""
         cls.shared = _Mmap(-1, 8192)
-        cls.before = frozenset(sys.modules)
+        cls.before, cls.count = frozenset(sys.modules), len(sys.modules)
 
     @classmethod
     def tell(cls) -> None:
         """At the end of a run: which are new."""
+        if len(sys.modules) == cls.count:
+            return  # and none of the names was touched, which would copy its page
         new = " ".join(name for name in sys.modules if name not in cls.before and "." not in name)
         data = new.encode(errors="replace")[:8000]
         cls.shared[: len(data) + 1] = data + b"\0"
@@ -1163,7 +1166,7 @@ class Modules:
         cls.shared[0] = 0
         if text:
             _import(text.decode(errors="replace").split())
-            cls.before = frozenset(sys.modules)
+            cls.before, cls.count = frozenset(sys.modules), len(sys.modules)
             gc.freeze()
 
 
@@ -1269,10 +1272,7 @@ def _told(error: BaseException) -> int:
             return error.code or 0
         print(error.code, file=sys.stderr)
         return 1
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    sys.excepthook(type(error), error, trace)
+    sys.excepthook(type(error), error, error.__traceback__)
     return 1
 
 
