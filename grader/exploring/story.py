@@ -181,7 +181,14 @@ def tell(
             told.append(Line(task="", text=draft.mark))
     if hidden:
         told.append(_fold(hidden, trace))
-    return (*told, *_endings(trace, sources))
+    endings = _endings(trace, sources)
+    last = told[-1] if told else None
+    for ending in endings:
+        if last is not None and last.task == ending.task and ending.text == f"{last.text}, for ever":
+            told.pop()  # it has just begun to wait
+            endings.sort(key=lambda each: each is not ending)
+            break
+    return (*told, *endings)
 
 
 def _endings(trace: Trace, sources: Mapping[str, str]) -> list[Line]:

@@ -14,7 +14,7 @@ def draw(page: Page, schedule: Schedule, indent: int) -> None:
     """The story of a schedule, and who waits for what at its end."""
     if schedule.steps:
         page.blank()
-        page.line(("one order of steps that shows it", "bold"), f"  ({needs(schedule)})", indent=indent)
+        page.labelled("one order of steps that shows it", f"({needs(schedule)})", indent=indent, column=34)
         _steps(page, schedule, indent + 2)
 
 

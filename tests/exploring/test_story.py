@@ -67,7 +67,6 @@ def test_says_who_waits_for_whom_and_what_a_notification_did() -> None:
         "ann 5 notifies c: nobody waits there",
         "ann 6 notifies c: wakes bob",
         "ann 7 sets e: wakes 3",
-        "ann 8 waits on c",
         "ann 8 waits on c, for ever",
         "bob 4 waits for the lock, which ann holds, for ever",
         "main 9 waits for the end of ann, for ever",
