@@ -145,7 +145,7 @@ def test_documents_name_what_exists(path: Path) -> None:
         if isinstance(command, click.Group):
             command = command.commands.get((rest.split() or [""])[0], command)
         known = {opt for each in command.params if isinstance(each, click.Option) for opt in each.opts}
-        unknown = set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", rest)) - known - {"-h", "--help"}
+        unknown = set(re.findall(r"(?<=\s)--?[a-z][a-z0-9-]*", rest)) - known - {"-h", "--help"}
         assert not unknown, f"'proclab {name}' has no option {', '.join(unknown)}"
     for target in re.findall(r"\]\(([^)#\s]+)\)", text):
         if "://" not in target:
