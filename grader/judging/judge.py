@@ -28,7 +28,7 @@ from grader.judging.bench import Bench, CheckFailed, CheckSkipped, Workshop
 from grader.judging.schedules import STRATEGY, Schedules, split
 from grader.judging.selection import choose, exactly
 from grader.judging.vocabulary import named
-from grader.model import CheckInfo, CheckResult, Diagnosis, Lab, Level, Report, Submission, Verdict
+from grader.model import CheckInfo, CheckResult, Diagnosis, Fault, Lab, Level, Report, Submission, Verdict
 from grader.running import machine
 from grader.running.preparation import Prepared, prepare
 
@@ -62,6 +62,10 @@ class Judge:
         self._lab, self._prepared, self._force, self._on_result = lab, prepared, force, on_result
         self._workshop = Workshop(lab, prepared)
         self._replay = replay
+        self._schedule = STRATEGY.fullmatch(replay.rpartition(":")[2]) is not None
+        """Whether a schedule is to be run again, and not a signal point"""
+        self.replayed = False
+        """Whether a check has asked for what could be it"""
         self._chosen = {check.name: check for check in chosen}
         self._bench: Bench | None = None
         self._started = 0.0
@@ -96,13 +100,14 @@ class Judge:
     @pytest.fixture
     def signal_points(self, bench: Bench, request: pytest.FixtureRequest) -> explorers.SignalPoints:
         """`explorers.SignalPoints` at this check's bench."""
-        name = self._replay.partition(":")[2]
-        replay = "" if STRATEGY.fullmatch(name) else self._replay
+        replay = "" if self._schedule else self._replay
+        self.replayed = self.replayed or bool(replay)
         return explorers.SignalPoints(bench, self._chosen[request.node.name], replay)
 
     @pytest.fixture
     def schedules(self, bench: Bench, request: pytest.FixtureRequest) -> Iterator[Schedules]:
         """`schedules.Schedules` at this check's bench."""
+        self.replayed = self.replayed or self._schedule
         explorer = Schedules(bench, self._chosen[request.node.name], self._replay)
         yield explorer
         explorer.close()
@@ -364,6 +369,10 @@ def _check(
             del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         else:
             os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = before
+    if replay and not plugin.replayed:
+        raise Fault(
+            f"{chosen[0].name} tries nothing that is called {replay!r}", cure="take the id from a report"
+        )
     return plugin.results, " ".join(plugin.trouble) or quiet.getvalue()[-2000:]
 
 
