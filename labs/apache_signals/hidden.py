@@ -21,11 +21,13 @@ from checks import (
     listed,
     lives,
     newest,
+    not_stuck,
     of,
     parent,
     renewed,
     serving,
     stopped,
+    to_child,
 )
 
 from grader import diagnose, needs, points
@@ -213,7 +215,7 @@ def test_child_leaves_sighup_to_the_parent(start):
     server = serving(start)
     old, client = children(server), busy(server, 0.2)
     for child in old:
-        server.signal(HUP, child)
+        to_child(server, HUP, child)
     server.settle()
     everybody = server.processes()
     grandchildren = {each.pid for each in everybody if each.parent in old}
@@ -229,7 +231,7 @@ def test_child_leaves_sighup_to_the_parent(start):
     server.write("a.conf", configuration(workers="few"))
     client, before = busy(server, 0.2), len(server.read("server.log"))
     for each in (*old, server.pid):
-        server.signal(HUP, each)
+        to_child(server, HUP, each)
     logged = server.until_file("server.log", lambda text: "workers" in text[before:], within=2)
     server.program.settle()
     lives(server, "SIGHUP")
@@ -249,7 +251,7 @@ def test_child_obeys_sigterm_alone(start):
     server = serving(start)
     old = children(server)
     victim = min(old)
-    server.signal(TERM, victim)
+    to_child(server, TERM, victim)
     now = set()
 
     def replaced(processes):
@@ -346,7 +348,8 @@ def restarts(server, number, last):
     )
     served, begun = ask(server).generation, newest(server.read("server.log"))
     assert served > 1, diagnose(
-        "signal-lost", f"{number.name} came, and the generation is still the first: {parent(server)}."
+        "signal-lost",
+        f"{number.name} came, and the generation is still the first: {not_stuck(server, number)}.",
     )
     server.program.finish()
     history = server.program.history
@@ -377,7 +380,7 @@ def test_respawns_without_a_storm(start):
         for child in of(processes, server) - set(spared):
             if child not in seen:
                 seen.add(child)
-                server.signal(KILL, child)
+                to_child(server, KILL, child)
         return len(seen) > 1 and time.monotonic() - begun > 0.6
 
     server.until(long_enough, within=2.5)
@@ -394,7 +397,7 @@ def test_respawns_without_a_storm(start):
     )
     mortal = seen | now - old
     for child in spared:
-        server.signal(KILL, child)
+        to_child(server, KILL, child)
     at_once = server.until(lambda processes: len(of(processes, server) - old) == 3, within=0.8)
     server.program.finish()
     made = [call for call in server.program.history.forks if call.pid == server.pid]
@@ -418,14 +421,23 @@ def test_obeys_while_replacements_wait(start):
         server = serving(start, workers=6)
         old = children(server)
         for child in old:
-            server.signal(KILL, child)
+            to_child(server, KILL, child)
         server.settle()
         if number is HUP:
             server.signal(HUP)
-            renewed(server, old, HUP)
+            if not server.until_file("server.log", lambda text: "generation 2" in text, within=2):
+                lives(server, "SIGHUP")
+                doing = not_stuck(server, HUP)
+                raise AssertionError(
+                    diagnose(
+                        "signal-lost", f"SIGHUP came while replacements waited, and was not obeyed: {doing}."
+                    )
+                )
+            server.program.settle()
+            lives(server, "SIGHUP")
             got = ask(server)
             assert got.generation == 2, diagnose(
-                "signal-lost", f"SIGHUP came while replacements waited; generation {got.generation} answers."
+                "old-children-serve-on", f"After SIGHUP generation {got.generation} answers."
             )
         stopped(server)
 
@@ -632,10 +644,10 @@ def test_leaves_nothing_when_it_cannot_start(start):
     )
     server.until(lambda _: False, within=2)
     assert not server.program.alive, diagnose(
-        "pid-file-wrong", "The pid file cannot be written, and the server serves."
+        "pid-file-wrong", f"The pid file cannot be written, and the server goes on: {parent(server)}."
     )
     ran = server.ended(status=1, allow={"process-left-behind"}).says("^apache_signals: ")
     left = [each.label for each in ran.seen.processes]
     assert not left, diagnose(
-        "child-outlives-parent", f"The parent has given up; {', '.join(left)} lives on."
+        "child-outlives-parent", f"The parent has given up, and not {' and '.join(left)}."
     )
