@@ -193,7 +193,7 @@ class Run:
         self.moments = self.length = 0
         self._changes = self._changed_at = 0
         self._unasked = self._ended = 0
-        self._tried = False
+        self._tried = self._alarmed = self._signalled = False
         self._recent: set[tuple[int, object, Key]] = set()
         """The different steps of the present window"""
         self._rounds = 0
@@ -224,7 +224,7 @@ class Run:
                         return Came.ENDED, ""
                     if self._try_again():
                         continue
-                    return Came.DEADLOCK, ""
+                    return self._nobody_goes_on()
                 self._count(ready)
                 number = self._strategy.choose([task.pending for task in ready])
                 if len(stood_back) > len(self.delays):
@@ -232,6 +232,15 @@ class Run:
                 self._let(self.tasks[number])
         except Over as over:
             return over.came, over.detail
+
+    def _nobody_goes_on(self) -> tuple[Came, str]:
+        """A deadlock, unless something from without could end it."""
+        if self._alarmed:
+            return Came.STALLED, "it waits for an alarm"
+        waits = any(task.state is State.BLOCKED and task.wants[0] == Kind.SIGNALS for task in self._alive)
+        if waits and not self._signalled:
+            return Came.STALLED, "it waits for a signal that none of its own processes sends"
+        return Came.DEADLOCK, ""
 
     def close(self) -> None:
         """Close what is open."""
@@ -417,6 +426,9 @@ class Run:
         if op == "p":
             self._wake_all(kind=Kind.PIPE)
             return False
+        if op == "A":
+            self._alarmed = True
+            return False
         if op == ".":
             self._unasked_answer(task)
             return False
@@ -584,6 +596,7 @@ class Run:
             self._record(task, Op.CALL, key)
         elif op == "k":
             self._record(task, Op.SIGNAL, key)
+            self._signalled = True
             if result == 0:
                 self._interrupt(task)
         elif op == "j" and key[0] == 1 and key[2]:

@@ -209,7 +209,7 @@ class Remote:
         if server is None:
             return Trace(Came.BROKEN, detail=self._refusal)
         before = os.sched_getaffinity(0)
-        cpu = sorted(before)[os.getpid() % len(before)]
+        cpu = _processor(before)
         os.sched_setaffinity(0, {cpu})
         try:
             trace, again = self._once(server, arguments, strategy, story, cpu)
@@ -354,6 +354,14 @@ def _without_constants(run: Run) -> tuple[list[Entry], tuple[tuple[int, int], ..
 _BLOCKED = {
     Kind.PIPE: Op.RECEIVE, Kind.QUEUE: Op.RECEIVE, Kind.EVENT: Op.WAKE, Kind.SIGNALS: Op.WAKE, Kind.ONCE: Op.WAKE,
 }  # fmt: skip
+
+
+def _processor(allowed: set[int]) -> int:
+    """The processor that this thread runs on: the program joins it there, since only one of them runs at a time."""
+    with open("/proc/thread-self/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    here = int(fields[36])
+    return here if here in allowed else min(allowed)
 
 
 def _signal_name(number: int) -> str:

@@ -239,6 +239,8 @@ def test_a_loop_without_any_point_spins(made: Make) -> None:
     [
         ('mkfifo("f", 0600); open("f", O_RDONLY);', "blocked in openat"),
         ('execl("/bin/true", "true", NULL);', "replaces itself"),
+        ("alarm(100); pause();", "waits for an alarm"),
+        ("pause();", "waits for a signal"),
     ],
 )
 def test_what_is_not_modelled_is_not_decided(body: str, words: str, made: Make) -> None:

@@ -810,6 +810,27 @@ WRAP(int, thrd_sleep, (const struct timespec *time, struct timespec *left))
     return sleep_until(now + span(time), HERE) == 0 ? 0 : -1;
 }
 
+/* Alarms go by the real clock. Whoever waits while one is set may be woken by it, so it is no deadlock. */
+static void alarmed(void) { later('A', 0, TIME, 0, 0); }
+
+WRAP(unsigned, alarm, (unsigned seconds)) { alarmed(); return __real_alarm(seconds); }
+WRAP(useconds_t, ualarm, (useconds_t time, useconds_t period)) { alarmed(); return __real_ualarm(time, period); }
+WRAP(int, setitimer, (int which, const struct itimerval *new, struct itimerval *old))
+{
+    alarmed();
+    return __real_setitimer(which, new, old);
+}
+WRAP(int, timer_settime, (timer_t timer, int flags, const struct itimerspec *new, struct itimerspec *old))
+{
+    alarmed();
+    return __real_timer_settime(timer, flags, new, old);
+}
+WRAP(int, timerfd_settime, (int timer, int flags, const struct itimerspec *new, struct itimerspec *old))
+{
+    alarmed();
+    return __real_timerfd_settime(timer, flags, new, old);
+}
+
 WRAP(int, sched_yield, (void)) { say('z', 0, TIME, 0, now, HERE); return 0; }
 WRAP(void, thrd_yield, (void)) { say('z', 0, TIME, 0, now, HERE); }
 

@@ -1094,6 +1094,16 @@ def sigwait(signals: Any) -> Any:
         ask(b"b", *arguments)
 
 
+def _alarmed(original: Any) -> Any:
+    """Alarms go by the real clock: whoever waits while one is set may be woken by it, so it is no deadlock."""
+
+    def set_alarm(*arguments: Any) -> Any:
+        later(b"A", 0, TIME, 0, 0, b"")
+        return original(*arguments)
+
+    return set_alarm
+
+
 _set_handler = signal.signal
 
 
@@ -1131,6 +1141,7 @@ def install() -> None:
     for name, start in (("time", EPOCH_S), ("monotonic", SINCE_BOOT_S), ("perf_counter", SINCE_BOOT_S)):
         put(time, **{name: _clock(start, 1e9), f"{name}_ns": _clock(start, 1)})
     put(signal, pause=pause, sigwait=sigwait, signal=handle)
+    put(signal, alarm=_alarmed(signal.alarm), setitimer=_alarmed(signal.setitimer))
     put(threading, _start_new_thread=no_thread, _start_joinable_thread=no_thread)
 
 
