@@ -177,9 +177,14 @@ def record(lab: Lab, gradebook: Path, submissions: Iterable[Path], results: Path
         )  # fmt: skip
     known = pregrading.Reports(root, lab)
     notices = []
-    for entry in roster.find(submissions, lab).entries:
-        path = Shelf(results).reports / f"{file_name(entry.student)}.json"
+    attempts: dict[str, list[Entry]] = {}
+    for each in roster.find(submissions, lab, "best").entries:
+        attempts.setdefault(each.student, []).append(each)
+    for student, entries in attempts.items():
+        path = Shelf(results).reports / f"{file_name(student)}.json"
         report = store.read(path) if path.is_file() else None
+        # Of several attempts the one that the report is about, whichever was asked for
+        entry = next((each for each in entries if report and each.origin == report.origin), entries[0])
         if report is None or report.broken:
             notices.append(f"{entry.student} is not in the gradebook: there is no verdict")
         elif not re.fullmatch(r"[^/+\0]{1,200}", entry.student) or entry.student.startswith("."):
@@ -193,7 +198,7 @@ def record(lab: Lab, gradebook: Path, submissions: Iterable[Path], results: Path
 def _hand_in(lab: Lab, root: Path, entry: Entry, report: Report, known: pregrading.Reports) -> Iterator[str]:
     """Put a submission where nbgrader looks for it, unless a later one of the student is there."""
     try:
-        book = restore.wrap_submission(submission.read(entry.path, lab, entry.student), lab)
+        book = restore.wrap_submission(submission.read(entry.path, lab, entry.student, entry.parts), lab)
     except Fault:
         book = restore.wrap(
             lab, [(next(iter(lab.files.values())), b"# What was handed in cannot be read.\n")]
