@@ -145,6 +145,8 @@ class Trace:
     """Forced delays: how many steps there were before, and the task that had to stand back; with the steps"""
     detail: str = ""
     """What was wrong, where it stalled or broke"""
+    place: Place | None = None
+    """Where it spun or stalled, if that is known"""
     left: tuple[Leftover, ...] = ()
     """IPC objects that the run left behind: a fact of this run, taken away before the next"""
 
@@ -301,7 +303,8 @@ class _Search:
         """What is wrong with one run."""
         self._tried += 1
         if trace.came in _UNDECIDED:
-            words = _UNDECIDED[trace.came] + (f": {trace.detail}" if trace.detail else "")
+            words = _UNDECIDED[trace.came] + (f", at {trace.place}" if trace.place else "")
+            words += f": {trace.detail}" if trace.detail else ""
             arguments = " ".join(self._setups[index].arguments)
             raise NotDecided(f"not decided for the set-up '{arguments}': {words}")
         return self._judge(index, trace)

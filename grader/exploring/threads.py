@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from grader.exploring.schedules import Budget, Came, Job, Op, Step, Trace, Waiting
-from grader.exploring.shims.forkserver import CPU_S, HEAD, READY
+from grader.exploring.shims.forkserver import CPU_S, HEAD, READY, WAKE
 from grader.model import Level, Place
 from grader.running.preparation import Prepared
 from grader.running.process import Outcome, Program
@@ -102,6 +103,7 @@ class _Server:
         self.program = Program(recipe, argv, stdin=None, within=_PATIENCE_S)
         self.program.send(b"%8d" % len(head) + head)
         self._ready = False
+        self._files = [file.path for file in recipe.files]
 
     def send(self, number: int, job: Job, story: bool) -> None:
         """Give it a job; the answer comes later."""
@@ -111,8 +113,13 @@ class _Server:
 
     def answer(self, number: int) -> Trace | None:
         """The answer to a job, those to earlier ones passed over; none where the server gives none."""
+        asked = False
         while True:
-            outcome = self.program.pump(self._whole)
+            outcome = self.program.pump(self._whole, within=_PATIENCE_S)
+            if outcome is Outcome.TIMED_OUT and self._ready and not asked:
+                asked = True
+                self.program.signal(WAKE)
+                continue
             if not self._whole():
                 return self._silent(outcome)
             sizes = HEAD.unpack_from(self.program.stdout)
@@ -124,7 +131,9 @@ class _Server:
             del self.program.stdout[: start + said + out + err]
             self._ready = self._ready or said_number == READY
             if said_number == number:
-                return _trace(status, cpu, data[:said], data[said : said + out], data[said + out :])
+                return self._trace(
+                    status, cpu, data[:said], data[said : said + out], data[said + out :], asked
+                )
 
     def _whole(self) -> bool:
         """Whether an answer is there."""
@@ -142,6 +151,15 @@ class _Server:
             return None
         return Trace(Came.STALLED)
 
+    def _trace(self, status: int, cpu_us: int, said: bytes, out: bytes, err: bytes, asked: bool) -> Trace:
+        """What an answer says, and where the program was if it was ended for its silence."""
+        trace = _trace(status, cpu_us, said, out, err)
+        if trace.signal == "SIGXCPU" and asked:
+            trace = replace(trace, came=Came.STALLED, signal="")
+        if trace.came in (Came.SPUN, Came.STALLED):
+            trace = replace(trace, place=_told_place(err, self._files))
+        return trace
+
     def close(self) -> None:
         """End it and its sandbox."""
         self.program.close()
@@ -153,7 +171,7 @@ def _trace(status: int, cpu_us: int, said: bytes, out: bytes, err: bytes) -> Tra
     if len(out) > OUTPUT or len(err) > OUTPUT:
         return Trace(Came.FLOODED, out=out, err=err)
     if number:
-        if number == signal.SIGXCPU or (number == signal.SIGKILL and cpu_us > CPU_S * 1_000_000):
+        if cpu_us > CPU_S * 500_000 and number in (signal.SIGXCPU, signal.SIGKILL):
             return Trace(Came.SPUN, out=out, err=err)
         name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         return Trace(Came.ENDED, signal=name, out=out, err=err)
@@ -189,6 +207,23 @@ def _trace(status: int, cpu_us: int, said: bytes, out: bytes, err: bytes) -> Tra
         )  # fmt: skip
     except (msgspec.DecodeError, ValueError, IndexError) as error:
         return Trace(Came.BROKEN, detail=f"the shim speaks nonsense: {error}")
+
+
+_THREAD = re.compile(rb"^(?:Current thread|Thread) 0x[0-9a-f]+.*\n", re.MULTILINE)
+_FRAME = re.compile(rb'^  File "([^"\n]+)", line (\d+) in ', re.MULTILINE)
+
+
+def _told_place(err: bytes, files: Sequence[str]) -> Place | None:
+    """The student's line in what faulthandler wrote of the thread that does not wait for its turn."""
+    for told in _THREAD.split(err)[1:]:
+        frames = [(path.decode(errors="replace"), int(line)) for path, line in _FRAME.findall(told)[:50]]
+        if not frames or frames[0][0] == "<explorer>":
+            continue
+        for path, line in frames:
+            file = next((each for each in files if path.endswith(f"/{each}")), None)
+            if file is not None:
+                return Place(file=file, line=line)
+    return None
 
 
 def _place(file: str, line: int) -> Place | None:

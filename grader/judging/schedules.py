@@ -165,7 +165,8 @@ class _Attempt:
         program, *arguments = self._setups[index]
         trace = self._owner.runner(program, tuple(arguments)).run(arguments, name, story=True)
         if trace.came in (Came.STALLED, Came.BROKEN, Came.FORKS):
-            raise search.NotDecided(f"not decided: {trace.came.value} {trace.detail}".strip())
+            at = f" at {trace.place}" if trace.place else ""
+            raise search.NotDecided(f"not decided: {trace.came.value}{at} {trace.detail}".strip())
         failure = self._failure(index, trace)
         self._show(index, trace, name, None)
         if failure is not None:
@@ -238,7 +239,7 @@ class _Attempt:
                 return explain.diagnosis(self._kinds, "spins", fact)
             case Came.SPUN:
                 fact = "A thread runs in a loop that touches nothing that another could change."
-                return explain.diagnosis(self._kinds, "spins", fact)
+                return explain.diagnosis(self._kinds, "spins", fact, place=trace.place)
             case Came.FLOODED:
                 fact = f"The program wrote over {len(max(trace.out, trace.err, key=len)) // 1024} KiB for a few items."
                 return explain.diagnosis(self._kinds, "too-much-output", fact)

@@ -489,7 +489,11 @@ def test_loops_that_lead_nowhere(explore: Explore) -> None:
     assert explore(looks).run((), "s1").came is Came.LIVELOCK
     polls = "import time\nwhile True: time.sleep(1)"
     assert explore(polls).run((), "d").came is Came.LIVELOCK
-    assert explore("while True: pass").run((), "d").came is Came.SPUN
+    spun = explore(
+        "import threading\ndef work():\n    while True: pass\nthreading.Thread(target=work).start()"
+    ).run((), "d")
+    assert spun.came is Came.SPUN
+    assert str(spun.place) == "victim.py:3"
 
 
 def test_names_are_those_of_the_program(explore: Explore) -> None:
@@ -611,8 +615,23 @@ def test_what_blocks_in_something_else_is_not_decided(
         thread = threading.Thread(target=work)
         thread.start(); thread.join()
     """)
-    assert threads.run((), "d").came is Came.STALLED
+    trace = threads.run((), "d")
+    assert trace.came is Came.STALLED
+    assert str(trace.place) == "victim.py:5"
     assert explore("print(1)").run((), "d").came is Came.ENDED
+
+
+def test_a_program_that_is_blocked_and_will_not_say_where_is_not_decided_either(
+    explore: Explore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grader.exploring.threads._PATIENCE_S", 0.5)
+    threads = explore("""
+        import select, signal
+        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+        select.poll().poll()
+    """)
+    assert threads.run((), "d").came is Came.STALLED
+    assert threads.run((), "d").came is Came.STALLED
 
 
 def test_a_shim_that_speaks_nonsense_is_our_fault_and_the_next_run_is_none_the_worse(

@@ -14,6 +14,7 @@ import _signal  # type: ignore[import-not-found]  # without enumerations: these 
 import ast
 import atexit
 import ctypes
+import faulthandler
 import fcntl
 import gc
 import io
@@ -35,6 +36,8 @@ from grader.exploring.shims.points import Sources
 
 HEAD = struct.Struct("<IiqIII")
 """Number of the job; wait status; CPU microseconds; sizes of what the scheduler says, of standard output and error"""
+WAKE = signal.SIGUSR1
+"""What the grader sends to the server when it has waited long enough"""
 READY = 0
 """The number of the first answer, before any job: the server has started"""
 _MARK = struct.Struct("<II")
@@ -45,7 +48,7 @@ CPU_S = 2
 _PR_SET_DUMPABLE = 4
 
 _IGNORED = (
-    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM,
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, WAKE, signal.SIGUSR2, signal.SIGALRM,
 )  # fmt: skip
 """A program that signals its parent, or everybody, does not end the server with these"""
 
@@ -76,6 +79,8 @@ class Server:
                         texts[path] = file.read()
         self.sources = Sources(texts, folder)
         self._shared = mmap.mmap(-1, _SHARED)
+        self._running = 0
+        """The child of this moment"""
         places = [folder, *(("/dev/shm", "/tmp") if private else ())]  # noqa: S108
         self._before = {place: set(os.listdir(place)) for place in places}
         _import_beforehand(texts)
@@ -86,10 +91,11 @@ class Server:
         """Run one job in a child, and answer."""
         _MARK.pack_into(self._shared, 0, 0, 0)
         out, err = os.memfd_create("stdout"), os.memfd_create("stderr")
-        child = _fork()
+        child = self._running = _fork()
         if child == 0:
             self._child(job, out, err)
         _, status, usage = os.wait4(child, 0)
+        self._running = 0
         try:
             os.killpg(child, signal.SIGKILL)  # what it has started, if anything
         except OSError:
@@ -104,6 +110,11 @@ class Server:
         cpu = int((usage.ru_utime + usage.ru_stime) * 1e6)
         head = HEAD.pack(int(job["id"]), status, cpu, len(said), *map(len, texts))
         _write_all(answers, b"".join((head, said, *texts)))
+
+    def interrupt(self, *_: object) -> None:
+        """End a run that is silent, so that it says where it is."""
+        if self._running:
+            threads._os_kill(self._running, signal.SIGXCPU)
 
     def _tidy(self) -> None:
         """Take away the files that a run has made, so that the next one finds what the first found."""
@@ -141,6 +152,8 @@ class Server:
 
     def _prepare(self) -> None:
         """Make all that a child finds and that is the same for each: done once, before any is forked."""
+        # SIGXCPU ends a run that does not end, and first every thread says where it is.
+        faulthandler.register(signal.SIGXCPU, file=2, all_threads=True, chain=True)
         os._exit = self._left
         for name in ("fork", "forkpty"):
             setattr(os, name, self._forks)
@@ -366,6 +379,7 @@ def serve(jobs: Any, options: dict[str, Any]) -> None:
     threads.install()
     server = Server(options["entry"], folder, options["private"])
     threads.observe(server.sources.spots)
+    _signal.signal(WAKE, server.interrupt)
     _warm_up()
     random.seed(0)
     gc.collect()
