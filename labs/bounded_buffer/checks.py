@@ -404,7 +404,7 @@ def built_by_hand(run, way):
 @points(3)
 def test_keeps_every_item_in_any_schedule(schedules):
     """In whatever order the threads get their turns, each item is taken exactly once and the program ends."""
-    small = ((1, 1, 1, 2), (1, 2, 1, 1), (1, 1, 2, 2), (1, 2, 2, 1))
+    small = ((1, 1, 1, 2), (1, 2, 1, 2), (1, 1, 2, 2), (1, 2, 2, 1))
     schedules(*(command(*numbers, "--threads") for numbers in small), promise=each_item_once)
 
 

@@ -49,7 +49,7 @@ def test_keeps_every_item_in_any_schedule_of_processes(run, schedules):
     built_by_hand(
         run, "--processes"
     )  # a ready-made queue has threads of its own, whose turns cannot be chosen
-    small = ((1, 2, 1, 1), (1, 1, 2, 2))
+    small = ((1, 2, 1, 2), (1, 1, 2, 2))
     schedules(*(command(*numbers, "--processes") for numbers in small), promise=each_item_once)
 
 
