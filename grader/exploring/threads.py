@@ -269,16 +269,18 @@ class Threads:
 
     def run(self, arguments: Sequence[str], strategy: str, *, story: bool = False) -> Trace:
         """Run it once; a second time on a new server if the first dies with it."""
-        job = (tuple(arguments), strategy)
+        return self._once(0, (tuple(arguments), strategy), story)
+
+    def _once(self, index: int, job: Job, story: bool) -> Trace:
         for _ in range(2):
             number = next(self._numbers)
-            self._server(0).send(number, job, story)
-            trace = self._server(0).answer(number)
+            self._server(index).send(number, job, story)
+            trace = self._server(index).answer(number)
             if trace is not None:
                 if trace.came in (Came.STALLED, Came.BROKEN):
-                    self._drop(0)
+                    self._drop(index)
                 return trace
-            self._drop(0)
+            self._drop(index)
         return Trace(Came.ENDED, signal="SIGKILL", detail="it ended every process that it could reach")
 
     def runs(self, jobs: Iterable[Job]) -> Iterator[Trace]:
@@ -287,28 +289,25 @@ class Threads:
         under_way: deque[tuple[int, int, Job]] = deque()
         turn = itertools.cycle(range(self._count))
         while True:
-            while len(under_way) < _AHEAD * self._count:
-                job = next(source, None)
-                if job is None:
-                    break
-                index, number = next(turn), next(self._numbers)
-                self._server(index).send(number, job, False)
-                under_way.append((index, number, job))
+            while len(under_way) < _AHEAD * self._count and (job := next(source, None)) is not None:
+                under_way.append(self._sent(next(turn), job))
             if not under_way:
                 return
             index, number, job = under_way.popleft()
-            trace = self._server(index).answer(number) if index in self._servers else None
+            trace = self._server(index).answer(number)
             if trace is None or trace.came in (Came.STALLED, Came.BROKEN):
-                # What it had still to do is gone with it, so it is done one by one.
                 self._drop(index)
-                trace = trace or self.run(*job)
-                again = {each for each in under_way if each[0] == index}
-                yield trace
-                for entry in [each for each in under_way if each in again]:
-                    under_way.remove(entry)
-                    source = itertools.chain([entry[2]], source)
-                continue
+                trace = trace or self._once(index, job, False)
+                for place, (other, _, waiting) in enumerate(under_way):  # they are gone with their server
+                    if other == index:
+                        under_way[place] = self._sent(index, waiting)
             yield trace
+
+    def _sent(self, index: int, job: Job) -> tuple[int, int, Job]:
+        """Give a server one more job."""
+        number = next(self._numbers)
+        self._server(index).send(number, job, False)
+        return index, number, job
 
     def close(self) -> None:
         """End the servers."""

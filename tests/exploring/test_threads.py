@@ -188,6 +188,17 @@ def test_several_servers_answer_as_one_does(explore: Explore) -> None:
     assert one == two
 
 
+def test_the_order_of_answers_survives_the_death_of_a_server(explore: Explore) -> None:
+    threads = explore(
+        "import os, sys\nos.kill(os.getppid(), 9) if sys.argv[1] == 'kill' else print(sys.argv[1])", servers=2
+    )
+    wanted = [str(number) if number % 7 != 3 else "kill" for number in range(24)]
+    traces = list(threads.runs([((word,), "d") for word in wanted]))
+    assert [t.signal or t.out.decode().strip() for t in traces] == [
+        w if w != "kill" else "SIGKILL" for w in wanted
+    ]
+
+
 def test_a_search_can_be_left_and_taken_up(explore: Explore) -> None:
     threads = explore((RACES / "right_conditions.py").read_bytes(), servers=2)
     jobs = [(("1", "1", "2", "1"), f"s{seed}") for seed in range(60)]
