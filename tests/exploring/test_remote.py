@@ -239,20 +239,39 @@ def test_a_loop_without_any_point_spins(made: Make) -> None:
     [
         ('mkfifo("f", 0600); open("f", O_RDONLY);', "blocked in openat"),
         ('execl("/bin/true", "true", NULL);', "replaces itself"),
+        ('fclose(popen("true", "r"));', "starts another program"),
         ("alarm(100); pause();", "waits for an alarm"),
         ("pause();", "waits for a signal"),
     ],
 )
 def test_what_is_not_modelled_is_not_decided(body: str, words: str, made: Make) -> None:
-    source = "#include <fcntl.h>\n#include <sys/stat.h>\n#include <unistd.h>\nint main(void) {" + body + "}"
+    source = (
+        "#include <fcntl.h>\n#include <stdio.h>\n#include <sys/stat.h>\n#include <unistd.h>\nint main(void) {"
+        + body
+        + "}"
+    )
     trace = made(source, patience_s=0.5).run((), "d")
     assert trace.came is Came.STALLED
     assert words in trace.detail
 
 
-def test_threads_in_a_python_process_are_not_decided(made: Make) -> None:
-    trace = made("import os, threading\nthreading.Thread(target=os.fork).start()", python=True).run((), "d")
-    assert (trace.came, trace.detail) == (Came.STALLED, "makes a thread in a process")
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import threading\nthreading.Thread(target=os.fork).start()", "makes a thread in a process"),
+        ("from multiprocessing import Queue\nQueue().put(1)", "makes a thread in a process"),
+        ("import subprocess\nsubprocess.run(['true'])", "starts another program"),
+        (
+            "from multiprocessing import get_context\nget_context('spawn').Process(target=print).start()",
+            "starts another program",
+        ),
+        ("os.execv('/bin/true', ['true'])", "starts another program"),
+        ("import signal\nsignal.alarm(100)\nsignal.pause()", "it waits for an alarm"),
+    ],
+)
+def test_what_is_not_modelled_in_python_is_not_decided(source: str, words: str, made: Make) -> None:
+    trace = made(f"import os\n{source}", python=True).run((), "d")
+    assert (trace.came, trace.detail) == (Came.STALLED, words)
 
 
 def test_endless_output_is_cut(made: Make) -> None:

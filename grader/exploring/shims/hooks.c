@@ -26,6 +26,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -1412,9 +1413,8 @@ static pid_t wait_for_child(pid_t which, int *status, int options, struct rusage
             errno = EINTR;
             return -1;
         }
-        if (answer.code == 'e')
-            which = -1;                     /* there is none, and the kernel says so */
-        pid_t child = __real_wait4(answer.code == 'e' ? which : (pid_t) answer.value, &local, answer.code == 'e' ? options | WNOHANG : options & ~WNOHANG, usage);
+        pid_t child = answer.code == 'e' ? __real_wait4(which, &local, options, usage)       /* the kernel says so */
+                                         : __real_wait4((pid_t) answer.value, &local, options & ~WNOHANG, usage);
         if (status != NULL && child > 0)
             *status = local;
         result = child > 0 && WIFSIGNALED(local);
@@ -1468,6 +1468,7 @@ __attribute__((destructor(101))) static void at_exit(void)
     last_word(0);
 }
 
+#define START(what) unmodelled("starts another program (" what ")", HERE)
 #define EXEC(what) unmodelled("replaces itself by another program (" what ")", HERE)
 
 WRAP(int, execve, (const char *path, char *const argv[], char *const envp[]))
@@ -1476,6 +1477,19 @@ WRAP(int, execve, (const char *path, char *const argv[], char *const envp[]))
     return __real_execve(path, argv, envp);
 }
 WRAP(int, execv, (const char *path, char *const argv[])) { EXEC("execv"); return __real_execv(path, argv); }
+WRAP(int, posix_spawn, (pid_t *child, const char *path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]))
+{
+    START("posix_spawn");
+    return __real_posix_spawn(child, path, actions, attributes, argv, envp);
+}
+WRAP(int, posix_spawnp, (pid_t *child, const char *path, const posix_spawn_file_actions_t *actions,
+                        const posix_spawnattr_t *attributes, char *const argv[], char *const envp[]))
+{
+    START("posix_spawnp");
+    return __real_posix_spawnp(child, path, actions, attributes, argv, envp);
+}
+WRAP(FILE *, popen, (const char *command, const char *how)) { START("popen"); return __real_popen(command, how); }
 WRAP(int, execvp, (const char *path, char *const argv[])) { EXEC("execvp"); return __real_execvp(path, argv); }
 WRAP(int, execl, (const char *path, const char *first, ...)) { EXEC("execl"); (void) path, (void) first; return -1; }
 WRAP(int, execlp, (const char *path, const char *first, ...)) { EXEC("execlp"); (void) path, (void) first; return -1; }

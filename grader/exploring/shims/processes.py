@@ -32,6 +32,7 @@ import select
 import signal
 import stat
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -840,7 +841,7 @@ def _wait(pid: int, options: int, until: int = FOR_EVER) -> tuple[int, int, Any]
         if code == NONE:
             return 0, 0, None
         if code == NO_CHILD:
-            return _wait4(pid, options | os.WNOHANG)  # raises ChildProcessError
+            return _wait4(pid, options)  # raises ChildProcessError
         if code == GO:
             found = _wait4(value, options & ~os.WNOHANG)
             Me.result = int(os.WIFSIGNALED(found[1]))
@@ -1136,6 +1137,8 @@ def install() -> None:
     put(os, fork=fork, waitpid=waitpid, wait=wait, wait4=wait4, _exit=leave, kill=kill)
     put(os, read=read, write=write, close=close, closerange=closerange, dup2=dup2)
     put(os, execv=no_program, execve=no_program, posix_spawn=no_program, posix_spawnp=no_program)
+    put(subprocess, _fork_exec=no_program)
+    put(importlib.import_module("_posixsubprocess"), fork_exec=no_program)
     put(select, select=ready)
     put(time, sleep=sleep)
     for name, start in (("time", EPOCH_S), ("monotonic", SINCE_BOOT_S), ("perf_counter", SINCE_BOOT_S)):
