@@ -100,8 +100,8 @@ def rests(server, slug, fact):
 
 def rests_or_ends(server, slug, fact):
     """The server does not spin."""
-    outcome = server.program.settle(within=1)
-    assert outcome.name == "REACHED" or not server.program.alive, diagnose(slug, fact)
+    rested = server.program.settle(within=1).name == "REACHED"
+    assert rested or not server.program.alive, diagnose(slug, fact)
 
 
 # ---------------------------------------------------------------- the protocol
@@ -409,8 +409,8 @@ def test_ends_and_tidies_up(start):
             server.send("shutdown\n")
         else:
             server.signal(how)
-        outcome = server.program.settle()
-        assert outcome.name != "REACHED", diagnose(
+        goes_on = server.program.settle().name == "REACHED"
+        assert not goes_on, diagnose(
             "goes-on-when-told-to-end", f"{words} has come, and the server waits for its clients again."
         )
         server.ended()
