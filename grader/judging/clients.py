@@ -168,6 +168,8 @@ class Client:
             else f"{self.name} waits for {waited_for.partition(' for ')[0]}, and all processes of the server "
             "wait for something else; nothing is in flight."
         )
+        if slug not in ("connection-left-open", "no-answer"):  # a check's own name for it says more
+            fact = f"{self._bench.lab.diagnoses[slug].title.removesuffix('.')}. {fact}"
         raise CheckFailed(
             explain.diagnosis(self._bench.lab.diagnoses, slug, fact, doing),
             expected=waited_for,
