@@ -213,16 +213,16 @@ def test_serves_200_clients_at_once(start):
         clients.append(server.connect(UNIX if number % 2 else ""))
         clients[-1].send(f"name c{number:03}\n")
         server.settle()
-    for client in clients:
-        said = line(server, client)
-        assert said == "ok", diagnose("wrong-answer", f"{client.name} of 200 said its name and got {said!r}.")
+    for each in clients:
+        said = line(server, each)
+        assert said == "ok", diagnose("wrong-answer", f"{each.name} of 200 said its name and got {said!r}.")
     ask(server, clients[7], "who", " ".join(f"c{number:03}" for number in range(200)))
     clients[100].send("say all?\n")
-    for client in clients:
-        if client is not clients[100]:
-            said = line(server, client, "not-said-to-all")
+    for each in clients:
+        if each is not clients[100]:
+            said = line(server, each, "not-said-to-all")
             assert said == "c100: all?", diagnose(
-                "wrong-answer", f"c100 said 'all?', and {client.name} got {said!r}."
+                "wrong-answer", f"c100 said 'all?', and {each.name} got {said!r}."
             )
 
 
@@ -274,11 +274,11 @@ def test_passes_nobody_over_when_others_are_dropped(start):
     server.settle()
     for reader in readers:
         numbers = [int(said[5:9]) for said in reader.unread.splitlines() if said.startswith("ann: ")]
-        missing = sorted(set(range(400)) - set(numbers))
-        assert not missing, diagnose(
+        absent = sorted(set(range(400)) - set(numbers))
+        assert not absent, diagnose(
             "changed-while-walking",
             f"While three clients that do not read were dropped, {reader.name} missed "
-            f"{len(missing)} of 400 messages, the first of them number {missing[0] if missing else 0}.",
+            f"{len(absent)} of 400 messages, the first of them number {absent[0] if absent else 0}.",
         )
 
 
@@ -328,8 +328,8 @@ def test_serves_more_clients_than_it_has_descriptors(start):
                 "too-many-for-select", f"{number + 1} clients came, and the server has ended."
             )
     ask(server, ann, "sum 1 2", "= 3")
-    for client in clients:
-        client.close()
+    for each in clients:
+        each.close()
     rests(server, "spins-without-descriptors", "1150 clients came and went, and the server does not rest.")
     late = server.connect()
     late.send("sum 1 2\n")
@@ -399,16 +399,16 @@ def test_begins_each_session_anew(start):
 
 @points(1)
 @needs("proc")
-def test_leaks_no_descriptor(start):
+def test_closes_every_descriptor(start):
     """After clients have gone, in whatever way, the server has no more descriptors open than before."""
     server = serve(start)
     ask(server, client := server.connect(), "sum 1 2", "= 3")
     client.close()
     rests(server, "spins-at-end-of-file", "A client has gone, and the server does not rest since.")
     before = {(d.number, d.target) for d in server.processes()[0].descriptors}
-    for number in range(5):
+    for turn in range(5):
         for how in ("close", "reset", "quit", "shutdown", "too long"):
-            ask(server, client := server.connect("" if number % 2 else UNIX), "sum 1 2", "= 3")
+            ask(server, client := server.connect("" if turn % 2 else UNIX), "sum 1 2", "= 3")
             if how in ("quit", "too long"):
                 client.send("quit\n" if how == "quit" else "y" * 5000)
                 server.settle()
