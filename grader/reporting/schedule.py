@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from grader.model import Schedule
+from collections import Counter
+
+from grader.model import Place, Schedule
 from grader.reporting.escape import visible
 from grader.reporting.page import Page
 
@@ -14,7 +16,11 @@ def draw(page: Page, schedule: Schedule, indent: int) -> None:
     """The story of a schedule, and who waits for what at its end."""
     if schedule.steps:
         page.blank()
-        page.labelled("one order of steps that shows it", f"({needs(schedule)})", indent=indent, column=34)
+        others = any(
+            step.place is not None and step.place.file != main_file(schedule) for step in schedule.steps
+        )
+        words = needs(schedule) + (f"; lines are those of {main_file(schedule)}" if others else "")
+        page.labelled("one order of steps that shows it", f"({words})", indent=indent, column=34)
         _steps(page, schedule, indent + 2)
 
 
@@ -33,11 +39,8 @@ def needs(schedule: Schedule) -> str:
 
 
 def _steps(page: Page, schedule: Schedule, indent: int) -> None:
-    files = {step.place.file for step in schedule.steps if step.place is not None}
-    where = {
-        id(step): (str(step.place) if len(files) > 1 else f"line {step.place.line}") if step.place else ""
-        for step in schedule.steps
-    }
+    main = main_file(schedule)
+    where = {id(step): "" if step.place is None else _where(step.place, main) for step in schedule.steps}
     task = min(max((len(visible(step.task)) for step in schedule.steps), default=0), _TASK) + 2
     place = max((len(words) for words in where.values()), default=0) + 2
     room = max(page.width - indent - task - place - _TEXT, 12)
@@ -53,6 +56,16 @@ def _steps(page: Page, schedule: Schedule, indent: int) -> None:
         page.labelled(
             (f"{name}{where[id(step)].ljust(place)}{code}", "dim"), step.text, indent=indent, style=style
         )
+
+
+def main_file(schedule: Schedule) -> str:
+    """The file of most of its lines."""
+    files = Counter(step.place.file for step in schedule.steps if step.place is not None)
+    return max(files, key=lambda file: files[file], default="")
+
+
+def _where(place: Place, main: str) -> str:
+    return f"line {place.line}" if place.file == main else str(place)
 
 
 def _cut(text: str, width: int) -> str:
