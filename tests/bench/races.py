@@ -136,7 +136,7 @@ def plainly(lab: Lab, submission: Submission, check: str, runs: int) -> Share:
         mock.patch.object(schedules.search, "search", count),
         mock.patch.object(schedules.Schedules, "runner", runner),
     ):
-        judge(lab, submission, select=check)
+        judge(lab, submission, select=exactly(check))
     for each in made.values():
         each.close()
     return share
@@ -144,7 +144,7 @@ def plainly(lab: Lab, submission: Submission, check: str, runs: int) -> Share:
 
 def explored(lab: Lab, submission: Submission, check: str) -> str:
     """What the explorer needs."""
-    result: CheckResult = judge(lab, submission, select=check).checks[0]
+    result: CheckResult = judge(lab, submission, select=exactly(check)).checks[0]
     if result.verdict is not Verdict.FAILED or result.diagnosis is None:
         return f"{result.verdict.value} {result.reason}".strip()
     schedule = result.observation.schedule if result.observation else None
@@ -154,6 +154,11 @@ def explored(lab: Lab, submission: Submission, check: str) -> str:
         schedule.switches if schedule.switches is not None else 9, "more"
     )
     return f"{schedule.tried} ({switches}): {result.diagnosis.slug}"
+
+
+def exactly(check: str) -> str:
+    """A pattern that only this name matches."""
+    return f"{check[:-1]}[{check[-1]}]"
 
 
 def racy(lab: Lab) -> set[str]:
