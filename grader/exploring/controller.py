@@ -125,6 +125,7 @@ class Task:
     __slots__ = (
         "back", "channel", "code", "counted", "deadline", "holds", "key", "kind", "looked", "looks", "name",
         "number", "op", "other", "pending", "place", "process", "socket", "state", "told", "value", "wants",
+        "woken",
     )  # fmt: skip
 
     def __init__(self, number: int, channel: socket.socket):
@@ -149,6 +150,8 @@ class Task:
         self.value = 0
         self.counted = 0
         """The number that came with the step"""
+        self.woken: int | None = None
+        """The task that its notification woke, where it was for one and not for all"""
         self.told = False
         """It is on record that it began to wait for this step"""
         self.holds: list[Key] = []
@@ -576,7 +579,7 @@ class Run:
             if code == _GO:
                 self._record(task, Op.WAKE, key)
         elif op == "n":
-            self._record(task, Op.NOTIFY, key, woke=task.value)
+            self._record(task, Op.NOTIFY, key, woke=task.value, other=task.woken)
             task.value = 0
         elif op == "E" or op == "F":
             if op == "E":
@@ -658,6 +661,7 @@ class Run:
         """Wake so many waiters as were asked for (0: all), the longest waiting first."""
         waiters = self._waiters.get(task.key, [])
         count = min(task.counted, len(waiters)) if task.counted > 0 else len(waiters)
+        task.woken = waiters[0].number if task.counted == 1 and waiters else None
         for waiter in waiters[:count]:
             waiter.state, waiter.deadline, waiter.back = State.READY, -1, -1
             waiter.code = _GO

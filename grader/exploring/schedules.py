@@ -97,7 +97,7 @@ class Step:
     woke: int | None = None
     """How many waiters it woke, where it is of the kind that wakes"""
     other: int | None = None
-    """The task that it made or joined"""
+    """The task that it made or joined; the one that it woke, where it was to wake one and not all"""
     blocks: bool = False
     """It cannot be done now: the task begins to wait for its turn at `thing`. The step itself follows later,
     without this mark, when it is done."""

@@ -123,7 +123,7 @@ def _woken(step: Step, other: str) -> str:
         return "nobody waits there"
     if other:
         return f"wakes {other}"
-    return f"wakes {step.woke}"
+    return "wakes the one that waits" if step.woke == 1 else f"wakes {step.woke}"
 
 
 def _blocks(step: Step, trace: Trace, holders: Mapping[str, int]) -> str:

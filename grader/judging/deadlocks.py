@@ -138,14 +138,15 @@ def _lost(trace: Trace) -> Iterator[_Finding]:
                 step.op in (Op.NOTIFY, Op.SET)
                 and step.thing == each.thing
                 and step.task != each.task
-                and not step.woke
+                and (not step.woke or step.other is None)  # one that was for another is not lost
             ):
                 who, thing = trace.tasks[each.task], story.name(each.thing)
                 verb = "notified" if step.op is Op.NOTIFY else "set"
                 fact = (
                     f"{_cap(who)} looked at {story.name(trace.steps[test].thing)}{_line(trace.steps[test].place)} and "
                     f"then waited on {thing}{_line(each.place)}. In between {trace.tasks[step.task]} {verb} "
-                    f"{thing}{_line(step.place)}, when nobody waited there yet: it is lost, and {who} waits for ever."
+                    f"{thing}{_line(step.place)}, when {who} did not wait yet: for it that is lost, and it waits for "
+                    "ever."
                 )
                 yield "lost-wake-up", fact, (), trace.steps[test].place
 

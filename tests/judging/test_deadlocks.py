@@ -95,9 +95,19 @@ def test_a_notification_between_test_and_wait() -> None:
     assert slug == "lost-wake-up"
     assert fact == (
         "Ann looked at count (line 28) and then waited on c (line 30). In between bob notified c (line 22), "
-        "when nobody waited there yet: it is lost, and ann waits for ever."
+        "when ann did not wait yet: for it that is lost, and it waits for ever."
     )
     assert place == at(28)
+
+
+def test_a_notification_of_all_is_lost_to_who_does_not_wait_yet() -> None:
+    for woke, other, slug in ((2, None, "lost-wake-up"), (1, None, "lost-wake-up"), (1, 3, "never-notified")):
+        steps = (
+            Step(1, Op.READ, "count", at(28)),
+            Step(2, Op.NOTIFY, "condition c", at(22), woke=woke, other=other),
+            Step(1, Op.WAIT, "condition c", at(30)),
+        )
+        assert deadlock(stuck(MAIN, SLEEPS, steps=steps))[0] == slug
 
 
 def test_a_notification_before_the_test_is_none_of_the_lost_ones() -> None:

@@ -690,6 +690,13 @@ class Condition:
 
     def notify(self, n: int = 1) -> None:
         """Wake so many of those that wait, the longest waiting first."""
+        self._notify(n, alone=n == 1)
+
+    def notify_all(self) -> None:
+        """Wake all of those that wait."""
+        self._notify(len(self._waiters), alone=False)
+
+    def _notify(self, n: int, *, alone: bool) -> None:
         if not self._is_owned():
             raise RuntimeError("cannot notify on un-acquired lock")
         woken, self._waiters[:n] = self._waiters[:n], []
@@ -699,11 +706,7 @@ class Condition:
         here.changes += 1
         me = here.me()
         if me is not None:
-            here.note(me, "notify", self, woke=len(woken), other=woken[0][1] if len(woken) == 1 else None)
-
-    def notify_all(self) -> None:
-        """Wake all of those that wait."""
-        self.notify(len(self._waiters))
+            here.note(me, "notify", self, woke=len(woken), other=woken[0][1] if alone and woken else None)
 
     notifyAll = notify_all  # noqa: N815 (as threading has it)
 
