@@ -331,6 +331,7 @@ def test_opens_its_log_again(start):
         assert server.until_file(
             "server.log", lambda text, n=generation - 1: f"generation {n}" in text, within=2
         ), diagnose("not-logged", f"The log has no line with 'generation {generation - 1}'.")
+        old = children(server)
         server.rename("server.log", f"log.{generation}")
         server.signal(number)
         line = f"generation {generation}"
@@ -340,12 +341,16 @@ def test_opens_its_log_again(start):
                 "log-on-old-inode",
                 f"The log was renamed to log.{generation} before {number.name}; {line!r} went into that file.",
             )
+            doing = not_stuck(server, number)
+            assert children(server) != old, diagnose(
+                "signal-lost", f"{number.name} was sent, and nothing has happened: {doing}."
+            )
             assert server.exists("server.log"), diagnose(
                 "log-on-old-inode",
                 f"The log was renamed before {number.name}, and there is no new server.log.",
             )
             raise AssertionError(
-                diagnose("not-logged", f"{number.name} has come, and the new log has no line with {line!r}.")
+                diagnose("not-logged", f"After {number.name} the new log has no line with {line!r}.")
             )
 
 

@@ -79,6 +79,7 @@ def test_loses_no_request_in_graceful_restarts(start):
 
 
 @points(2)
+@needs("trace")
 def test_refuses_no_connection_in_restarts(start):
     """The listening socket stays open: not even SIGHUP, which cuts requests, refuses a connection."""
     server = serving(start, workers=4)
@@ -91,6 +92,13 @@ def test_refuses_no_connection_in_restarts(start):
         assert not refused, diagnose(
             "request-refused-during-restart", f"While SIGHUP was obeyed, {''.join(refused[:1])}."
         )
+    server.program.finish()
+    calls = server.program.history.calls
+    bound = [call for call in calls if call.name == "bind" and "AF_INET" in call.arguments and not call.error]
+    assert len(bound) == 1, diagnose(
+        "request-refused-during-restart",
+        f"In five restarts the port was bound {len(bound)} times: each time there was no listening socket before.",
+    )
 
 
 @points(2)
