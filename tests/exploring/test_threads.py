@@ -442,12 +442,12 @@ def test_a_signal_to_itself_is_handled_and_ends_a_pause(explore: Explore) -> Non
         import os, signal, threading
         seen = []
         signal.signal(signal.SIGUSR1, lambda *_: seen.append("handled"))
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
         thread = threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGUSR1))
         thread.start()
         while not seen:
             signal.pause()
         thread.join()
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
         os.kill(os.getpid(), signal.SIGUSR2)
         print(seen, signal.sigwait([signal.SIGUSR2]).name)
     """).run((), "d")
