@@ -554,7 +554,9 @@ def nbgrader() -> None:
     \b
     Examples:
       proclab nbgrader init ../ipc-nbgrader
-      cd ../ipc-nbgrader && nbgrader generate_assignment pipeline && nbgrader release_assignment pipeline
+      cd ../ipc-nbgrader
+      nbgrader generate_assignment pipeline
+      nbgrader release_assignment pipeline
       proclab nbgrader autograde pipeline
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -177,8 +178,14 @@ def _no_leak(leaked: set[str], name: str) -> None:
         raise Fault(f"would tell students: {min(leaked)}", where=name, cure="take it out of that file")
 
 
+_EVERYWHERE = re.compile(r"(import|from [\w.]+ import)\b|#\s*include\b|(#|/\*) ?-{3}")
+"""How lines begin that stand in any program: what it imports, and rules between its parts"""
+
+
 def _long(lines: Iterable[str]) -> set[str]:
-    return {line.strip() for line in lines if len(line.strip()) > 20}
+    """Lines that would tell something."""
+    found = {line.strip() for line in lines if len(line.strip()) > 20}
+    return {line for line in found if not _EVERYWHERE.match(line)}
 
 
 def _lines(path: Path) -> list[str]:

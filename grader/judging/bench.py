@@ -18,6 +18,8 @@ from grader.running.process import Program
 from grader.running.waitgraph import Roles
 
 Text = str | bytes
+_SHORT = 200
+"""Bytes that a command line can still hold"""
 
 
 class CheckFailed(Exception):
@@ -135,7 +137,7 @@ class Bench:
         program = Program(
             recipe,
             [*prepared.argv, *arguments],
-            command=_command(prepared.words, arguments, stdin, closed),
+            command=_placed(files or {}) + _command(prepared.words, arguments, stdin, closed),
             stdin=as_bytes(stdin) if stdin is not None else None,
             within=within,
             roles=roles if roles is not None else stages(arguments),
@@ -200,6 +202,18 @@ def shown(data: bytes) -> str:
     return data.decode(errors="backslashreplace")
 
 
+def _placed(files: Mapping[str, Text]) -> str:
+    """What to type first, so that the files are there; those of more than a few lines are only named."""
+    line = ""
+    for path, text in files.items():
+        data = as_bytes(text)
+        if len(data) <= _SHORT:
+            line += f"printf '{_escaped(data)}' > {shlex.quote(path)}; "
+        else:
+            line += f"test -s {shlex.quote(path)} && "
+    return line
+
+
 def _command(words: str, arguments: Sequence[str], stdin: Text | None, closed: Sequence[int]) -> str:
     """A line that the student can paste: small inputs as printf, large ones by their size."""
     line = f"{words} {shlex.join(arguments)}".rstrip()
@@ -209,12 +223,8 @@ def _command(words: str, arguments: Sequence[str], stdin: Text | None, closed: S
     data = as_bytes(stdin)
     if not data:
         return f"{line} < /dev/null"
-    if len(data) <= 200:
-        escaped = "".join(
-            chr(b) if 32 <= b < 127 and b not in b"%\\'" else {10: "\\n", 9: "\\t"}.get(b, f"\\{b:03o}")
-            for b in data
-        )
-        return f"printf '{escaped}' | {line}"
+    if len(data) <= _SHORT:
+        return f"printf '{_escaped(data)}' | {line}"
     if data == data[:1] * len(data) and 32 <= data[0] < 127:
         return f"head -c {len(data)} /dev/zero | tr '\\0' {shlex.quote(chr(data[0]))} | {line}"
     return f"{line}   # with {len(data)} bytes on standard input"
@@ -231,3 +241,11 @@ def stages(arguments: Sequence[str]) -> Roles:
         else:
             commands[-1] += (word,)
     return [(f"stage {number}", command) for number, command in enumerate(commands, 1)]
+
+
+def _escaped(data: bytes) -> str:
+    """Bytes as printf(1) takes them between single quotes."""
+    return "".join(
+        chr(b) if 32 <= b < 127 and b not in b"%\\'" else {10: "\\n", 9: "\\t"}.get(b, f"\\{b:03o}")
+        for b in data
+    )

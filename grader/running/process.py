@@ -195,8 +195,9 @@ class Program:
                 recipe, self.argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2],
                 terminal=terminal, closed=closed, beside=beside.host._sandbox if beside is not None else None,
             )  # fmt: skip
-        except BaseException:
-            self._close_streams()
+        except BaseException:  # there are no clients yet
+            self._close_descriptors()
+            self._selector.close()
             raise
         finally:
             for descriptor in close:
@@ -226,12 +227,15 @@ class Program:
         """Whether the program has not ended yet, as far as the grader has noticed."""
         return self.observation is None and self._pidfd != -1
 
-    def _close_streams(self) -> None:
+    def _close_descriptors(self) -> None:
         for descriptor in {*self._streams, self._stdin, self._slave}:
             if descriptor is not None:
                 os.close(descriptor)
         self._streams = {}
         self._stdin = self._slave = None
+
+    def _close_streams(self) -> None:
+        self._close_descriptors()
         self.clients.close()
         self._selector.close()
 

@@ -484,7 +484,7 @@ def test_drops_a_silent_client(start):
     answer(waiting)
 
 
-# ---------------------------------------------------------------- clients
+# ---------------------------------------------------------------- those who connect
 
 
 @points(1)
