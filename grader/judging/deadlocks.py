@@ -31,7 +31,18 @@ def deadlock(trace: Trace) -> _Finding:
             return finding
     waiting = _first(trace)
     fact = f"{_cap(trace.tasks[waiting.task])} {story.waiting(waiting, trace)}; nobody is left who could end that."
-    return "waits-forever", fact, (), waiting.place
+    return "waits-forever", fact + _passed_by(trace, waiting), (), waiting.place
+
+
+def _passed_by(trace: Trace, waiting: Waiting) -> str:
+    """The last notification since it began to wait, which was for another."""
+    for each, began in _sleepers(trace):
+        for step in reversed(trace.steps[began:] if each is waiting else ()):
+            if step.op is Op.NOTIFY and step.thing == each.thing and step.other not in (None, each.task):
+                assert step.other is not None
+                woken = trace.tasks[step.other]
+                return f" The last notification{_line(step.place)} was for one waiter, and that was {woken}."
+    return ""
 
 
 def _first(trace: Trace) -> Waiting:

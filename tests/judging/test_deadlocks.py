@@ -156,7 +156,12 @@ def test_a_notification_that_was_of_use_is_none_of_those() -> None:
         Step(3, Op.WRITE, "count", at(11)),
         Step(3, Op.WAIT, "condition c", at(10)),
     )
-    assert deadlock(stuck(MAIN, SLEEPS, steps=steps))[0] == "waits-forever"
+    slug, fact, *_ = deadlock(stuck(MAIN, SLEEPS, steps=steps))
+    assert slug == "waits-forever"
+    assert fact == (
+        "Ann waits on c; nobody is left who could end that. "
+        "The last notification (line 22) was for one waiter, and that was cid."
+    )
 
 
 def test_whatever_else_is_told_by_who_waits_for_what() -> None:
