@@ -31,7 +31,9 @@ def everything(folder: Path) -> dict[str, bytes]:
 def lines(path: Path) -> set[str]:
     """What tells something: no short lines, imports, or rules between parts."""
     found = {line.strip() for line in path.read_text().splitlines() if len(line.strip()) > 20}
-    return {line for line in found if not line.startswith(("import ", "from ", "#include ", "# ---", "/* ---"))}
+    return {
+        line for line in found if not line.startswith(("import ", "from ", "#include ", "# ---", "/* ---"))
+    }
 
 
 def test_a_release_holds_what_students_need_and_no_more(course: Course, tmp_path: Path) -> None:
