@@ -298,6 +298,7 @@ class History:
         :param until: when the grader began to end the run (seconds of the epoch): later kills are its own
         """
         start = self.calls[0].at_s if self.calls else 0.0
+        threads = {call.result for call in self.calls if "CLONE_THREAD" in call.arguments}
         found = [
             Event(
                 at_s=round(call.at_s - start, 6),
@@ -308,6 +309,7 @@ class History:
             )
             for index, call in enumerate(self.calls)
             if call.name not in _SILENT
+            and not (call.name == "exit" and (call.result is None or call.pid in threads))
             and not (call.name == "killed" and call.at_s > until)
             and not (call.name.startswith("exec") and call.result != 0)
             and not ("sun_path" in call.arguments and "nscd" in call.arguments)
