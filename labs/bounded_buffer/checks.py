@@ -315,7 +315,7 @@ def test_close_wakes_everybody_who_waits(start):
         closed = [line for line in after if line.endswith(f"{call} closed")]
         others = [line for line in after if line not in closed and line != "e close"]
         assert not others, diagnose(
-            "close-wakes-nobody",
+            "item-invented" if call == "get" else "put-after-close",
             f"Three threads waited in {call.split()[0]} when the buffer was closed. What came of it: {others[0]!r}.",
         )
         assert len(closed) == 3, diagnose(
