@@ -108,7 +108,7 @@ FAULTS = {
     "if_for_while": "wrong-output",
     "wrong_condition": "never-notified",
     "one_condition": "wrong-waiter-woken",
-    "test_outside": "lost-wake-up",
+    "looks_outside": "lost-wake-up",
     "event_cleared_late": "lost-wake-up",
     "mutex_first": "lock-held-while-waiting",
     "index_outside": "wrong-output",
@@ -182,7 +182,7 @@ def test_the_same_name_gives_the_same_steps(explore: Explore, name: str) -> None
 
 
 def test_several_servers_answer_as_one_does(explore: Explore) -> None:
-    source = (RACES / "test_outside.py").read_bytes()
+    source = (RACES / "looks_outside.py").read_bytes()
     jobs = [(("2", "1", "2", "1"), f"s{seed}") for seed in range(40)]
     one, two = ([(t.came, t.moments, t.out) for t in explore(source, servers=n).runs(jobs)] for n in (1, 2))
     assert one == two

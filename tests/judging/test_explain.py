@@ -90,7 +90,7 @@ def test_the_proper_writer_is_not_accused() -> None:
     )
     found = explain.fault(seen, KINDS)
     assert found is not None
-    assert found.fact.startswith("Cat[3] waits")
+    assert found.fact.startswith("cat[3] waits")
 
 
 def test_a_full_pipe_without_a_reader() -> None:

@@ -174,6 +174,7 @@ def test_no_descriptor_of_ours_is_lost(launch: Launch) -> None:
     for _ in range(3):
         program = launch("pass")
         program.finish(program.pump())
+        program.close()  # until then a check may look into its folder
     assert len(os.listdir("/proc/self/fd")) == before
 
 
