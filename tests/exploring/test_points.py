@@ -153,7 +153,7 @@ def graded(lab: Lab, check: str, victim: str) -> CheckResult:
         ("test_counts", "resets_counter.py", "signal-lost", "total += n"),
         ("test_both", "lock_in_handler.py", "waits-forever", "words.append(line.strip())"),
         ("test_both", "queue_in_handler.py", "wrong-output", "slots[place] = word"),
-        ("test_keeps", "queue_in_handler.c", "wrong-output", "tail = place + 1;"),
+        ("test_keeps", "queue_in_handler.c", "wrong-output", "slots[place] = word;"),
         ("test_balance", "raises_in_handler.py", "wrong-output", 'balance["bob"] += amount'),
         ("test_reaps", "one_wait.py", "child-not-reaped", ""),
         ("test_copies", "no_eintr.c", "wrong-output", "while ((n = read(0, data, sizeof data)) > 0)"),
