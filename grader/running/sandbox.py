@@ -45,6 +45,8 @@ _INNER = 2
 """The program's id inside: bwrap is process 1"""
 _FIRST_UID = 60000
 _UIDS = 5000
+_LAST_WORDS_S = 5.0
+"""How long the tracer may take to write down the end of what was killed"""
 _START_S = 30.0
 """Patience with the sandbox's own start, on any load; over it the grader is broken, not the program."""
 
@@ -319,15 +321,31 @@ class Sandbox:
             self.folder = None
 
     def _end_group(self) -> None:
-        """Level 4: all below the program that can still be found, and its process group."""
-        for pid in self.members():
-            _kill(pid)
-        if self.helper is not None:
-            _kill(self.helper)
+        """Without a process 1 of our own: all below the program that can still be found, and its process group.
+
+        strace ends by itself when all that it traces has ended. Killed before that, it would not have written
+        how the program ended.
+        """
+        deadline = time.monotonic() + _LAST_WORDS_S
+        while True:
+            for pid in self.members():
+                _kill(pid)
+            if self.helper is not None:
+                _kill(self.helper)
+            if self.log is None or time.monotonic() > deadline or _ended(self.outer, 0.02):
+                break
         try:
             os.killpg(self.outer.pid, signal.SIGKILL)
         except OSError:
             pass  # the group is gone
+
+
+def _ended(process: subprocess.Popen[bytes], patience: float) -> bool:
+    try:
+        process.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _kill(pid: int) -> None:

@@ -310,6 +310,14 @@ def test_a_second_program_shares_the_sandbox(bench: Callable[..., Bench]) -> Non
     again.ready()
 
 
+def test_a_second_program_s_end_is_known_however_short_it_is(bench: Callable[..., Bench]) -> None:
+    """The tracer of a program beside another one must have its last word."""
+    here = bench('#!/bin/sh\n[ "$1" = wait ] && echo ready x && exec cat\nexit 3\n', Language.EXECUTABLE)
+    host = start(here, "server", "wait")
+    host.ready()
+    assert [run(here, "server", beside=host, status=3).status for _ in range(20)] == [3] * 20
+
+
 def test_idle_time_is_measured(bench: Callable[..., Bench]) -> None:
     quiet = serve(bench()).idle(0.2)
     assert quiet.cpu_s < 0.01
