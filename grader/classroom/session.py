@@ -223,9 +223,12 @@ def verify(course: Course, lab: Lab, *, jobs: int | None, stream: IO[str]) -> bo
         stream.write(f"{finding.subject}: {finding.what}\n")
         if finding.cure:
             stream.write(f"  cure: {finding.cure}\n")
-    stream.write(f"{lab.slug} is {'not proved' if findings else 'proved'}\n\n")
+    disproved = any(not finding.varies for finding in findings)
+    varied = sum(finding.varies for finding in findings)
+    words = f", but {varied} {'verdict varies' if varied == 1 else 'verdicts vary'}" if varied else ""
+    stream.write(f"{lab.slug} is {'not proved' if disproved else 'proved' + words}\n\n")
     stream.flush()
-    return not findings
+    return not disproved
 
 
 def _stale(course: Course, lab: Lab) -> list[Finding]:

@@ -7,7 +7,7 @@ declares, no more and no fewer; else it *survives* and the lab's checks or the d
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,14 @@ OnProgress = Callable[[str, bool, str], None]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that disproves a lab."""
+    """One thing that disproves a lab, or that varies."""
 
     subject: str
     what: str
     cure: str = ""
+    varies: bool = False
+    """Two more gradings of the same mutant found nothing: told, and no disproof. The flips bench counts such things.
+    For right programs there is no second chance: one wrong accusation is one too many."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def _grade(lab: Lab, subject: Subject) -> Report:
 
 
 def verify(lab: Lab, *, jobs: int = 1, on_progress: OnProgress | None = None) -> tuple[Finding, ...]:
-    """Prove a lab; no finding means that it is proved.
+    """Prove a lab; no finding but such as vary means that it is proved.
 
     :param on_progress: called with the name, whether it was as it should be, and a word about it
     """
@@ -104,6 +107,7 @@ def verify(lab: Lab, *, jobs: int = 1, on_progress: OnProgress | None = None) ->
     tell = on_progress or (lambda name, good, words: None)
     failed_by_some: set[str] = set()
     earned: set[str] = set()
+    suspects: list[tuple[Subject, list[Finding]]] = []
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(max_workers=jobs, mp_context=context) as pool:
         running = {pool.submit(_grade, lab, subject): subject for subject in (*everything, *skeletons)}
@@ -114,14 +118,31 @@ def verify(lab: Lab, *, jobs: int = 1, on_progress: OnProgress | None = None) ->
             if subject.kind == "mutant":
                 failed_by_some |= {c.name for c in report.checks if c.verdict is Verdict.FAILED}
                 earned |= {c.diagnosis.slug for c in report.checks if c.diagnosis is not None}
-            findings += wrong
+            if wrong and subject.kind == "mutant":
+                suspects.append((subject, wrong))
+            else:
+                findings += wrong
             tell(
                 subject.name,
                 not wrong,
                 f"{report.score:g} of {report.max_score:g} points, {report.duration_s:.1f} s",
             )
+        for subject, wrong in suspects:  # alone now, when nothing else runs
+            again = [pool.submit(_grade, lab, subject).result() for _ in range(2)]
+            findings += settled(subject, wrong, again)
     findings += _unproved(lab, failed_by_some, earned)
     return tuple(findings)
+
+
+def settled(subject: Subject, wrong: list[Finding], again: Sequence[Report]) -> list[Finding]:
+    """What to say of a mutant that was not as declared, after more gradings of it."""
+    if any(True for report in again for _ in compare(subject, report)):
+        return wrong
+    cure = "find out what varies: the program (then declare it as may), or the grader"
+    return [
+        Finding(each.subject, f"{each.what} (in one of {len(again) + 1} gradings)", cure, varies=True)
+        for each in wrong
+    ]
 
 
 def _worthless(subject: Subject, report: Report) -> Iterator[Finding]:
